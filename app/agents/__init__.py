@@ -1,0 +1,1 @@
+"""The agents that play the LSTM: planner, writer, memory keeper, editor."""

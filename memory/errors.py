@@ -1,0 +1,49 @@
+"""Errors a person can act on: each says what happened, to what, and what to do."""
+
+
+class StoryloomError(Exception):
+    """A problem told in one paragraph; the command line prints it and exits with 1."""
+
+
+class StoryNotFound(StoryloomError):
+    """No story, or more than one, answers to the reference that was given."""
+
+
+class StrandNotFound(StoryloomError):
+    """The story has no such strand, or the strand no such depth."""
+
+
+class StepConflict(StoryloomError):
+    """Somebody else committed a step at this place first; nothing of theirs was touched."""
+
+
+class StoreUnavailable(StoryloomError):
+    """The database can't be opened, read or written: locked, full, damaged or from a newer version."""
+
+
+class ModelUnavailable(StoryloomError):
+    """The model can't be loaded or reached: weights missing or damaged, server down, extra missing."""
+
+
+class ModelFailed(StoryloomError):
+    """The model was reached, and its answer could not be used even after bounded retries."""
+
+
+class UnsupportedRequest(StoryloomError):
+    """The engine lacks what was asked of it: a sampler, a schema, a plain completion."""
+
+
+class PromptTooLong(StoryloomError):
+    """The prompt can't fit the model's context, even with every optional slot cut."""
+
+
+class InvalidText(StoryloomError):
+    """Text from a person that can't be taken as it is: empty, or too long."""
+
+
+class InvalidSetting(StoryloomError):
+    """A setting, profile or template that can't be used."""
+
+
+class ImportRefused(StoryloomError):
+    """A file that can't be imported: malformed, too large, or its story already exists."""

@@ -1,0 +1,68 @@
+"""What the story needs from the outside, as Protocols. Implementations live in other rooms."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from storyloom.memory.generation import Piece, Prompt, Request
+
+Vector = Sequence[float]
+
+
+class TextModel(Protocol):
+    """Turns a prompt into streamed text. Safe to call from several threads."""
+
+    @property
+    def name(self) -> str:
+        """The SPEC it was made from, such as ``starter`` or ``openai:MODEL@BASE_URL``."""
+        ...
+
+    @property
+    def context_tokens(self) -> int:
+        """How many tokens prompt and completion may hold together."""
+        ...
+
+    @property
+    def parameters(self) -> int | None:
+        """How many weights it has, or None where the engine doesn't tell."""
+        ...
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What can be asked: ``schema``, ``prefill``, ``completion`` and ``Sampling``'s field names."""
+        ...
+
+    def stream(self, request: Request) -> Iterator[Piece]:
+        """Write, piece by piece; closing the iterator stops the engine.
+
+        Raises:
+            UnsupportedRequest: the engine lacks something that the request asks for.
+            PromptTooLong: prompt and ``max_tokens`` don't fit ``context_tokens``.
+            ModelFailed: the engine broke off.
+        """
+        ...
+
+    def count_tokens(self, prompt: Prompt) -> int:
+        """Exact count, the chat template's own tokens included for messages."""
+        ...
+
+    def close(self) -> None:
+        """Free the engine; calling it twice is harmless."""
+        ...
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors whose dot product is their likeness."""
+
+    @property
+    def name(self) -> str:
+        """Names the weights: vectors of different names must never be compared."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """Length of every vector."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One unit-length vector a text, in order; an empty list gives an empty list."""
+        ...

@@ -1,0 +1,255 @@
+"""The shape of a story: plain values that every room shares. Knows no database and no model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Mode(StrEnum):
+    """What kind of text the story is."""
+
+    NOVEL = "novel"
+    DOCUMENT = "document"
+    FICTION = "fiction"
+
+
+class Origin(StrEnum):
+    """Where a piece of text came from."""
+
+    MODEL = "model"  # written by the model as it stands, or cut where form broke
+    REPAIRED = "repaired"  # the model's own words, mended in form or drawn again
+    QUOTED = "quoted"  # a sentence of the paragraph, word for word (memory only)
+    CARRIED = "carried"  # kept from the step before because nothing better came
+    PERSON = "person"  # written or edited by hand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """A story. ``version`` rises with every change and guards against lost updates."""
+
+    id: str
+    owner: str
+    title: str
+    premise: str
+    mode: Mode
+    language: str
+    style: str
+    outline: str
+    authors_note: str
+    settings: Mapping[str, Any]
+    created_at: datetime
+    updated_at: datetime
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorySummary:
+    """One line of a list of stories; ``steps`` and ``words`` count the main strand."""
+
+    id: str
+    title: str
+    mode: Mode
+    words: int
+    steps: int
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence of short-term memory. ``depth`` is the step that brought it, 0 the premise."""
+
+    text: str
+    depth: int
+    origin: Origin = Origin.MODEL
+    pinned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A note that left short-term memory, and why."""
+
+    note: Note
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShortMemory:
+    """The page of prose that stands for all that happened so far, sentence by sentence."""
+
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The page as a person reads it."""
+        return " ".join(note.text for note in self.notes)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One of the plans offered for the next step."""
+
+    text: str
+    origin: Origin = Origin.MODEL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strand:
+    """A line of steps. A branch names its parent and the last depth that it shares with it.
+
+    ``memory`` is set when a person edits the short-term memory before the strand has a step of
+    its own: the shared step belongs to the parent and isn't touched.
+    """
+
+    id: str
+    story_id: str
+    created_at: datetime
+    parent_id: str | None = None
+    fork_depth: int = 0
+    name: str = ""
+    memory: ShortMemory | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Part of a strand's ancestry: the steps of ``strand_id`` up to and with ``depth``."""
+
+    strand_id: str
+    depth: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotRecord:
+    """Provenance: one item that was woven into a prompt, or cut from it.
+
+    Attributes:
+        slot: the slot's name, such as ``premise``, ``memory``, ``recall``, ``last``, ``plan``.
+        source: the row that the text comes from, such as ``step:STRAND:7`` or ``story:premise``.
+        text: what entered the prompt; for an item wholly cut, what would have.
+        tokens: tokens of ``text``.
+        score: why it won, where items competed.
+        parts: the parts of the score by name (``bm25``, ``dense``).
+        cut: what was left out for want of room; empty when nothing was.
+    """
+
+    slot: str
+    source: str
+    text: str
+    tokens: int
+    score: float | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
+    cut: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call of one agent, as it was made: enough to read the exact prompt again.
+
+    ``prompt`` is the readable form of the messages, one ``<role>`` line before each.
+    """
+
+    agent: str
+    model: str
+    prompt: str
+    reply: str
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    seed: int | None
+    seconds: float
+    verdict: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One recurrence. ``depth`` starts at 1; (``strand_id``, ``depth``) is unique."""
+
+    strand_id: str
+    depth: int
+    plan: str
+    plan_origin: Origin
+    paragraph: str
+    paragraph_origin: Origin
+    memory: ShortMemory
+    memory_origin: Origin
+    added: tuple[Note, ...]
+    dropped: tuple[Dropped, ...]
+    plans: tuple[Plan, ...]
+    model: str
+    seed: int
+    sampling: Mapping[str, Any]
+    seconds: float
+    prompt_tokens: int
+    completion_tokens: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What the writer saw (``slots``) and every agent's call of one step."""
+
+    slots: tuple[SlotRecord, ...]
+    calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A paragraph as recall sees it: its place and, once computed, its unit vector."""
+
+    strand_id: str
+    depth: int
+    text: str
+    vector: tuple[float, ...] | None = None
+    embedder: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A passage that search found, with the raw scores of the searches that found it."""
+
+    strand_id: str
+    depth: int
+    text: str
+    bm25: float | None = None
+    dense: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """An edit by hand, with the value that it replaced. ``subject`` names the field."""
+
+    id: str
+    story_id: str
+    strand_id: str | None
+    depth: int | None
+    subject: str
+    old: str
+    new: str
+    created_at: datetime
+
+
+class JobState(StrEnum):
+    """Where a request to write stands."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A request to write one step: who holds it until when, and the words that came so far."""
+
+    id: str
+    story_id: str
+    strand_id: str
+    depth: int
+    state: JobState
+    worker: str
+    lease_until: datetime
+    plan: str
+    journal: str
+    error: str
+    created_at: datetime

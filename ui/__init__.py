@@ -1,0 +1,1 @@
+"""The command line and the page. No business rules: everything asks storyloom.app."""
