@@ -1,0 +1,34 @@
+"""Where the story stands when an agent is asked: the same value for all of them."""
+
+from dataclasses import dataclass
+
+from storyloom.memory.repetition import StoryIndex
+from storyloom.memory.story import ShortMemory, Story
+from storyloom.memory.weaver import Item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """The state of a strand before the step at ``depth`` is written.
+
+    Attributes:
+        story: title, premise, outline, style, language and author's note.
+        depth: the step to write, 1 for the opening.
+        plan: what shall happen next; empty only while plans are being made.
+        memory: short-term memory before the step.
+        last: the paragraph before, empty at the opening.
+        recalled: passages of long-term memory, best first.
+        recent_plans: the plans chosen lately, newest first.
+        index: the n-grams of everything written on this strand.
+        seed: the step's seed; an agent derives its own draws from it.
+    """
+
+    story: Story
+    depth: int
+    plan: str
+    memory: ShortMemory
+    last: str
+    recalled: tuple[Item, ...]
+    recent_plans: tuple[str, ...]
+    index: StoryIndex
+    seed: int

@@ -1,0 +1,83 @@
+"""Prompt templates: Jinja2 in a sandbox, the user's own files before ours.
+
+Story, lore and memory text are values of a template, never its source.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import FileSystemLoader, PackageLoader, StrictUndefined, TemplateError
+from jinja2.loaders import ChoiceLoader
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from storyloom.memory.errors import InvalidSetting
+from storyloom.memory.generation import Message, Role
+
+# A template holds the turns of a chat as blocks of these names, in this order; examples are
+# further templates' business.
+_TURN_NAMES: tuple[Role, ...] = ("system", "user", "assistant")
+_MARK = "\x1e"
+
+
+class Templates:
+    """Renders a template's chat turns.
+
+    A template writes a turn with ``{% call turn("user") %}…{% endcall %}``, as many as it likes.
+
+    Args:
+        overrides: folder whose files replace ours of the same name; it need not exist.
+    """
+
+    def __init__(self, overrides: Path) -> None:
+        self._overrides = overrides
+        self._environment = ImmutableSandboxedEnvironment(
+            loader=ChoiceLoader([FileSystemLoader(overrides), PackageLoader("storyloom.app", "prompts")]),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            autoescape=False,  # prompts are plain text
+        )
+        self._environment.globals["turn"] = _turn
+
+    def messages(self, name: str, **values: Any) -> tuple[Message, ...]:
+        """The chat turns of template ``name``; white space around a turn is taken off.
+
+        Raises:
+            InvalidSetting: a user's own template is broken.
+        """
+        rendered = self._render(name, values)
+        turns = rendered.split(_MARK)[1:]
+        return tuple(Message(_role(turn), turn.partition("\n")[2].strip()) for turn in turns)
+
+    def text(self, name: str, **values: Any) -> str:
+        """A template without turns, for plain completion.
+
+        Raises:
+            InvalidSetting: a user's own template is broken.
+        """
+        return self._render(name, values).strip()
+
+    def _render(self, name: str, values: dict[str, Any]) -> str:
+        values = {key: _without_mark(value) for key, value in values.items()}
+        try:
+            return self._environment.get_template(f"{name}.j2").render(**values)
+        except TemplateError as error:
+            raise InvalidSetting(
+                f"The prompt template {name}.j2 can't be used: {error.message or type(error).__name__}. "
+                f"Mend or remove your own copy in {self._overrides}."
+            ) from error
+
+
+def _turn(role: str, caller: Any) -> str:
+    if role not in _TURN_NAMES:
+        raise TemplateError(f'turn("{role}") is none of {", ".join(_TURN_NAMES)}')
+    return f"{_MARK}{role}\n{caller()}"
+
+
+def _role(turn: str) -> Role:
+    return next(role for role in _TURN_NAMES if turn.startswith(role))
+
+
+def _without_mark(value: Any) -> Any:
+    """A story's text can't open a turn of its own."""
+    return value.replace(_MARK, "") if isinstance(value, str) else value

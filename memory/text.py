@@ -1,0 +1,47 @@
+"""Words, sentences and n-grams of any language. Knows nothing of stories."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+
+import sentencex
+
+# A run of letters and digits, inner apostrophes kept ("don't"); a CJK character is a word by itself.
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+(?:['’][^\W_{_CJK}]+)*")
+
+
+def words(text: str) -> list[str]:
+    """Lower-cased words, curly apostrophes made straight, so that "Don’t" equals "don't"."""
+    return [match.group().replace("’", "'") for match in _WORD.finditer(text.lower())]
+
+
+def count_words(text: str) -> int:
+    """How many words a person would count."""
+    return sum(1 for _ in _WORD.finditer(text))
+
+
+def sentences(text: str, language: str = "en") -> list[str]:
+    """Sentences in order, without the white space around them; quotations stay whole."""
+    return [stripped for part in sentencex.segment(language, text) if (stripped := part.strip())]
+
+
+def ngrams(tokens: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
+    """Every run of ``size`` tokens, in order; none when there are fewer."""
+    return (tuple(tokens[start : start + size]) for start in range(len(tokens) - size + 1))
+
+
+def clean(text: str) -> str:
+    """Text fit to store and print: NFC, Unix line ends, no control characters but newline and tab.
+
+    Marks of writing direction and joiners stay: right-to-left and Indic text need them.
+    """
+    unified = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return "".join(
+        char for char in unified if char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cs"}
+    )
+
+
+def joined(parts: Iterable[str]) -> str:
+    """Paragraphs as one text, a blank line between them, empty ones left out."""
+    return "\n\n".join(part for part in parts if part)
