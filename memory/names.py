@@ -17,29 +17,26 @@ _MID_SENTENCE = re.compile(r"(?:[^\W_]|[,)]|,[\"”’'»]|\b(?:[A-Z]|Mr|Mrs|Ms|
 _BEFORE = 8
 
 # Capitalised for other reasons than being a name, and the words that open English sentences often.
-_NOT_NAMES = {
-    "en": frozenset(
-        """a about above after again against all almost along already also although always an and another any
-        anyone anything are around as at away back be because been before behind below beside between beyond
-        both but by can can't come could couldn't day days despite did didn't do does don't down during each
-        either enough even eventually ever every everyone everything except far few finally first for four
-        from further get go god good had has have he he'd he'll he's her here hers herself him himself his how
-        however i i'd i'll i'm i've if in indeed inside instead into is it it'd it'll it's its itself just
-        last later less let let's like little long look many maybe me meanwhile mom more most much must my
-        myself near neither never next no nobody none nor not nothing now of off oh ok okay on once one only
-        or other others our out outside over perhaps please said see several she she'd she'll she's should
-        since six slowly so some somehow someone something sometimes somewhere soon still such suddenly tell
-        than thank thanks that that's the their them themselves then there there's these they they'd they'll
-        they're they've things this those though three through throughout thus time to today together tomorrow
-        tonight too toward towards twice two under underneath unless unlike until up upon us very wait was we
-        we'd we'll we're we've well were what what's whatever when whenever where wherever whether which while
-        who who's whoever whom whose why will with within without would years yes yesterday yet you you'd
-        you'll you're you've young your
-        captain chapter doctor dr father lady lord madam miss mother mr mrs ms professor sir st uncle aunt
-        monday tuesday wednesday thursday friday saturday sunday january february march april may june july
-        august september october november december""".split()
-    )
-}
+_ENGLISH = """
+a about above after again against all almost along already also although always an and another any anyone
+anything are around as at away back be because been before behind below beside between beyond both but by
+can can't come could couldn't day days despite did didn't do does don't down during each either enough even
+eventually ever every everyone everything except far few finally first for four from further get go god good
+had has have he he'd he'll he's her here hers herself him himself his how however i i'd i'll i'm i've if in
+indeed inside instead into is it it'd it'll it's its itself just last later less let let's like little long
+look many maybe me meanwhile mom more most much must my myself near neither never next no nobody none nor
+not nothing now of off oh ok okay on once one only or other others our out outside over perhaps please said
+see several she she'd she'll she's should since six slowly so some somehow someone something sometimes
+somewhere soon still such suddenly tell than thank thanks that that's the their them themselves then there
+there's these they they'd they'll they're they've things this those though three through throughout thus
+time to today together tomorrow tonight too toward towards twice two under underneath unless unlike until up
+upon us very wait was we we'd we'll we're we've well were what what's whatever when whenever where wherever
+whether which while who who's whoever whom whose why will with within without would years yes yesterday yet
+you you'd you'll you're you've young your captain chapter doctor dr father lady lord madam miss mother mr
+mrs ms professor sir st uncle aunt monday tuesday wednesday thursday friday saturday sunday january february
+march april may june july august september october november december
+"""
+_NOT_NAMES = {"en": frozenset(_ENGLISH.split())}
 # Languages that capitalise every noun: a capital there is evidence only of a noun.
 _NOUNS_CAPITALISED = frozenset({"de", "lb"})
 _PLACE_BEFORE = re.compile(
