@@ -32,3 +32,4 @@ class Scene:
     recent_plans: tuple[str, ...]
     index: StoryIndex
     seed: int
+    offered: tuple[Plan, ...] = ()

@@ -1,0 +1,96 @@
+"""Who plays which part: the agents for a model's SPEC, each engine made once a process."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from storyloom.app.agents.editor import Editor
+from storyloom.app.agents.memory_keeper import MemoryKeeper
+from storyloom.app.agents.one_call import OneCall
+from storyloom.app.agents.planner import Planner
+from storyloom.app.agents.writer import Writer
+from storyloom.app.profiles import profile_for
+from storyloom.app.recurrence import Cast
+from storyloom.app.templates import Templates
+from storyloom.memory.errors import StoryloomError
+from storyloom.memory.ports import Embedder, TextModel
+
+
+class Castings:
+    """Makes casts and keeps their engines.
+
+    Args:
+        load: makes the text model of a SPEC.
+        embedder: shared by the agents that compare texts.
+        templates: the agents' prompts.
+        writer: SPEC of the model that writes when a story names none.
+        others: SPECs of single agents, by name; the rest are played by the writer's model.
+        profile: name of the profile to use, or None for the one that fits the model.
+    """
+
+    def __init__(
+        self,
+        *,
+        load: Callable[[str], TextModel],
+        embedder: Embedder,
+        templates: Templates,
+        writer: str,
+        others: dict[str, str],
+        profile: str | None,
+    ) -> None:
+        self._load = load
+        self._embedder = embedder
+        self._templates = templates
+        self._writer = writer
+        self._others = others
+        self._profile = profile
+        self._models: dict[str, TextModel] = {}
+        self._lock = threading.Lock()
+
+    def cast(self, spec: str | None = None) -> Cast:
+        """The agents that write with a model.
+
+        Raises:
+            InvalidSetting: the SPEC is malformed or the profile unknown.
+            ModelUnavailable: the model can't be loaded.
+        """
+        spec = self._others.get("writer") or spec or self._writer
+        writer = self.model(spec)
+        profile = profile_for(writer, self._profile)
+        planner, keeper, editor = (
+            self.model(self._others.get(agent, spec)) for agent in ("planner", "memory_keeper", "editor")
+        )
+        return Cast(
+            planner=Planner(planner, profile_for(planner, self._profile), self._templates),
+            writer=Writer(writer, profile, self._templates),
+            memory_keeper=MemoryKeeper(keeper, profile_for(keeper, self._profile), self._templates),
+            editor=Editor(editor, profile_for(editor, self._profile), self._templates),
+            one_call=OneCall(writer, profile, self._templates) if profile.one_call else None,
+            profile=profile,
+            model=spec,
+        )
+
+    def model(self, spec: str) -> TextModel:
+        """The text model of a SPEC, made at the first call."""
+        with self._lock:
+            if spec not in self._models:
+                self._models[spec] = self._load(spec)
+            return self._models[spec]
+
+    def warm_up(self) -> threading.Thread:
+        """Load the embedder beside the engine; its errors come back when it is used."""
+
+        def load() -> None:
+            with suppress(StoryloomError):
+                self._embedder.embed([""])
+
+        thread = threading.Thread(target=load, name="embedder", daemon=True)
+        thread.start()
+        return thread
+
+    def close(self) -> None:
+        """Free every engine."""
+        with self._lock:
+            for model in self._models.values():
+                model.close()
+            self._models.clear()

@@ -1,0 +1,43 @@
+"""What happens while a story is written, told to whoever listens: a terminal, a page, a batch."""
+
+from typing import Literal
+
+from storyloom.memory.errors import StoryloomError
+from storyloom.memory.story import Step, Story
+
+Stage = Literal[
+    "loading", "waiting", "outlining", "planning", "recalling", "writing", "remembering", "saving"
+]
+
+
+class Cancelled(StoryloomError):
+    """The listener asked to stop; everything committed before stands."""
+
+
+class Listener:
+    """Hears everything and does nothing; a front overrides what it shows.
+
+    Methods are called from the thread that writes and must return soon.
+    """
+
+    def on_story(self, story: Story) -> None:
+        """The story was made, or got its title and outline."""
+
+    def on_stage(self, stage: Stage, depth: int) -> None:
+        """Work on the step at ``depth`` (0: before the first) entered a new stage."""
+
+    def on_text(self, text: str) -> None:
+        """The writer's next piece of the draw at hand."""
+
+    def on_redraw(self, reason: str) -> None:
+        """The draw at hand was thrown away; what follows starts the paragraph anew."""
+
+    def on_step(self, step: Step) -> None:
+        """A step was committed; its paragraph may be shorter than what was streamed."""
+
+    def on_notice(self, text: str) -> None:
+        """Something a person should know, and need not act on now."""
+
+    def cancelled(self) -> bool:
+        """Asked between pieces of text; True stops the writing."""
+        return False

@@ -1,0 +1,353 @@
+"""The recurrence: RecurrentGPT's step, from a chosen plan to a committed paragraph.
+
+One step reads the last paragraph, the plan, short-term memory and what recall finds, and leaves a
+paragraph, a rewritten short-term memory and three plans. No transaction is open while a model runs,
+and one transaction commits all that a step brought. (arXiv 2305.13304)
+"""
+
+import hashlib
+import time
+from collections import OrderedDict
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+
+from storyloom.app.agents.editor import Editor
+from storyloom.app.agents.memory_keeper import MemoryKeeper, MemoryUpdate, first_memory
+from storyloom.app.agents.one_call import OneCall
+from storyloom.app.agents.planner import Offer, Planner
+from storyloom.app.agents.scene import Scene
+from storyloom.app.agents.writer import Draft, Writer
+from storyloom.app.events import Listener, Stage
+from storyloom.app.leases import Lease, Leases
+from storyloom.app.profiles import Profile
+from storyloom.memory.errors import StepConflict
+from storyloom.memory.ports import Embedder
+from storyloom.memory.recall import RecallRule, choose, query_terms
+from storyloom.memory.repetition import StoryIndex
+from storyloom.memory.story import (
+    Call,
+    JobState,
+    Origin,
+    Passage,
+    Plan,
+    Provenance,
+    Segment,
+    ShortMemory,
+    Step,
+    Story,
+    Strand,
+)
+from storyloom.memory.weaver import Item
+from storyloom.storage.database import Database
+
+_RECENT_PLANS = 12
+_SEARCHED = 24
+_INDEXES_KEPT = 16
+# A step that lost its place is written again on top of the winner's; a third loss is told.
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cast:
+    """Who plays which part. ``one_call`` is there when the writer's profile asks for it."""
+
+    planner: Planner
+    writer: Writer
+    memory_keeper: MemoryKeeper
+    editor: Editor
+    one_call: OneCall | None
+    profile: Profile
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a person asked of the next step: a plan of their own, one of the three, or nothing."""
+
+    plan: str = ""
+    choice: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What is read of a strand before a step, in one short transaction."""
+
+    story: Story
+    head: Step | None
+    memory: ShortMemory
+    segments: tuple[Segment, ...]
+    recent_plans: tuple[str, ...]
+
+    @property
+    def depth(self) -> int:
+        return self.head.depth + 1 if self.head else 1
+
+    @property
+    def offered(self) -> tuple[Plan, ...]:
+        return self.head.plans if self.head else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What a step brought, before it is committed."""
+
+    plan: Plan
+    draft: Draft
+    update: MemoryUpdate
+    offer: Offer
+    calls: tuple[Call, ...]
+
+
+class Recurrence:
+    """Writes steps, one at a time and each whole.
+
+    Args:
+        database: where the story lives.
+        embedder: makes the passages' vectors.
+        rule: how recall chooses.
+    """
+
+    def __init__(self, *, database: Database, embedder: Embedder, rule: RecallRule) -> None:
+        self._database = database
+        self._embedder = embedder
+        self._rule = rule
+        self._leases = Leases(database)
+        self._indexes: OrderedDict[str, _Index] = OrderedDict()
+
+    def step(self, strand: Strand, wish: Wish, seed: int, cast: Cast, listener: Listener) -> Step:
+        """Write and commit the next step of a strand.
+
+        Args:
+            strand: the line to go on with.
+            wish: the person's plan or choice, if any.
+            seed: the strand's seed; the step's own is derived from it and the depth.
+            cast: the agents.
+            listener: hears the stages and the text.
+
+        Raises:
+            StepConflict: others kept committing first.
+            Cancelled: the listener asked to stop; the text so far stays in the journal.
+            ModelFailed, PromptTooLong, StoreUnavailable: nothing was committed.
+        """
+        for attempt in range(1, _TRIES + 1):
+            with self._leases.hold(strand.id, wish.plan, listener) as lease:
+                try:
+                    return self._step(strand, wish, seed, cast, _Journalling(listener, lease))
+                except StepConflict:
+                    if attempt == _TRIES:
+                        raise
+                    self._release(lease)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def recall(self, segments: tuple[Segment, ...], query: str, before: int) -> tuple[Item, ...]:
+        """What long-term memory holds about a query, among the given ancestors and before a depth."""
+        if not segments or before <= 1:
+            return ()
+        vector = self._embedder.embed([query])[0]
+        with self._database.unit_of_work() as work:
+            candidates = work.passages.search(
+                terms=query_terms(query),
+                vector=vector,
+                embedder=self._embedder.name,
+                segments=segments,
+                before=before,
+                limit=_SEARCHED,
+            )
+        return tuple(hit.item() for hit in choose(candidates, self._rule))
+
+    def memory(self, strand: Strand) -> ShortMemory:
+        """The short-term memory that the strand's next step will read."""
+        return self._load(strand).memory
+
+    def _step(self, strand: Strand, wish: Wish, seed: int, cast: Cast, listener: "_Journalling") -> Step:
+        started = time.monotonic()
+        past = self._load(strand)
+        scene = self._scene(past, strand, derived_seed(seed, past.depth))
+        plan, calls = self._plan(scene, past, wish, cast, listener)
+        scene = replace(scene, plan=plan.text, recalled=self._recalled(past, plan, listener))
+        draft, update, offer = self._write(scene, cast, listener)
+        written = _Written(plan, draft, update, offer, (*calls, *draft.calls, *update.calls, *offer.calls))
+        listener.on_stage("saving", past.depth)
+        step = self._assemble(strand, scene, written, cast, time.monotonic() - started)
+        self._commit(step, written, listener.lease)
+        self._indexes[strand.id].add(step)
+        listener.on_step(step)
+        return step
+
+    def _load(self, strand: Strand) -> _Past:
+        with self._database.unit_of_work() as work:
+            story = work.stories.get(strand.story_id)
+            head = work.steps.head(strand.id)
+            segments = work.steps.segments(strand.id)
+            plans = work.steps.recent_plans(strand.id, _RECENT_PLANS)
+            own = work.strands.get(strand.id)
+        fresh = head is None or head.strand_id != strand.id
+        memory = (
+            own.memory if fresh and own.memory is not None else head.memory if head else first_memory(story)
+        )
+        return _Past(story, head, memory, segments, tuple(plans))
+
+    def _scene(self, past: _Past, strand: Strand, seed: int) -> Scene:
+        return Scene(
+            story=past.story,
+            depth=past.depth,
+            plan="",
+            memory=past.memory,
+            last=past.head.paragraph if past.head else "",
+            recalled=(),
+            recent_plans=past.recent_plans,
+            index=self._index(strand, past),
+            seed=seed,
+            offered=past.offered,
+        )
+
+    def _plan(
+        self, scene: Scene, past: _Past, wish: Wish, cast: Cast, listener: "_Journalling"
+    ) -> tuple[Plan, tuple[Call, ...]]:
+        """The person's plan, the one they chose, or the editor's choice of the three."""
+        if wish.plan:
+            return Plan(wish.plan, Origin.PERSON), ()
+        plans, calls = past.offered, ()
+        if not plans:
+            listener.on_stage("planning", past.depth)
+            offer = cast.planner.offer(scene)
+            plans, calls = offer.plans, offer.calls
+        if wish.choice is not None:
+            return plans[wish.choice - 1], calls
+        choice = cast.editor.choose(scene, plans)
+        return Plan(choice.text, choice.origin), (*calls, *choice.calls)
+
+    def _recalled(self, past: _Past, plan: Plan, listener: "_Journalling") -> tuple[Item, ...]:
+        if past.head is None or past.depth - self._rule.recent <= 1:
+            return ()
+        listener.on_stage("recalling", past.depth)
+        query = f"{plan.text} {past.head.paragraph}"
+        return self.recall(past.segments, query, before=past.depth - self._rule.recent)
+
+    def _write(self, scene: Scene, cast: Cast, listener: "_Journalling") -> tuple[Draft, MemoryUpdate, Offer]:
+        listener.on_stage("writing", scene.depth)
+        if cast.one_call is not None:
+            return cast.one_call.step(scene, listener)
+        draft = cast.writer.write(scene, listener)
+        listener.on_stage("remembering", scene.depth)
+        update = cast.memory_keeper.update(scene, draft.paragraph)
+        listener.on_stage("planning", scene.depth)
+        after = replace(
+            scene,
+            depth=scene.depth + 1,
+            plan="",
+            memory=update.memory,
+            last=draft.paragraph,
+            recent_plans=(scene.plan, *scene.recent_plans)[:_RECENT_PLANS],
+        )
+        return draft, update, cast.planner.offer(after)
+
+    def _assemble(self, strand: Strand, scene: Scene, written: _Written, cast: Cast, seconds: float) -> Step:
+        sampling = {name: value for name, value in asdict(cast.profile.writing).items() if value is not None}
+        return Step(
+            strand_id=strand.id,
+            depth=scene.depth,
+            plan=written.plan.text,
+            plan_origin=written.plan.origin,
+            paragraph=written.draft.paragraph,
+            paragraph_origin=written.draft.origin,
+            memory=written.update.memory,
+            memory_origin=written.update.origin,
+            added=written.update.added,
+            dropped=written.update.dropped,
+            plans=written.offer.plans,
+            model=cast.model,
+            seed=scene.seed,
+            sampling=sampling,
+            seconds=round(seconds, 3),
+            prompt_tokens=sum(call.prompt_tokens for call in written.calls),
+            completion_tokens=sum(call.completion_tokens for call in written.calls),
+            created_at=datetime.now(UTC),
+        )
+
+    def _commit(self, step: Step, written: _Written, lease: Lease) -> None:
+        """Everything that the step brought, and the end of its job, in one transaction."""
+        passage = Passage(
+            strand_id=step.strand_id,
+            depth=step.depth,
+            text=step.paragraph,
+            vector=tuple(self._embedder.embed([step.paragraph])[0]),
+            embedder=self._embedder.name,
+        )
+        with self._database.unit_of_work() as work:
+            work.steps.append(step)
+            work.passages.add([passage])
+            work.provenance.add(
+                step.strand_id, step.depth, Provenance(slots=written.draft.slots, calls=written.calls)
+            )
+            work.jobs.finish(lease.job.id, lease.job.worker, JobState.DONE)
+            work.commit()
+
+    def _release(self, lease: Lease) -> None:
+        """Give up a place that somebody else filled: the next try claims the one after it."""
+        with self._database.unit_of_work() as work:
+            work.jobs.finish(lease.job.id, lease.job.worker, JobState.FAILED, "another writer came first")
+            work.jobs.dismiss(lease.job.id)
+            work.commit()
+
+    def _index(self, strand: Strand, past: _Past) -> StoryIndex:
+        """The strand's n-grams, kept between steps so that a step's cost doesn't grow with the story."""
+        kept = self._indexes.pop(strand.id, None)
+        if kept is None or kept.version != past.story.version or kept.depth > past.depth - 1:
+            kept = _Index(StoryIndex(), 0, past.story.version)
+        if kept.depth < past.depth - 1:
+            with self._database.unit_of_work() as work:
+                for depth, text in work.steps.paragraphs(strand.id, first=kept.depth + 1):
+                    kept.index.add(text)
+                    kept.depth = depth
+        self._indexes[strand.id] = kept
+        while len(self._indexes) > _INDEXES_KEPT:
+            self._indexes.popitem(last=False)
+        return kept.index
+
+
+@dataclass(slots=True)
+class _Index:
+    """The n-grams of a strand up to ``depth``, as the story stood at ``version``."""
+
+    index: StoryIndex
+    depth: int
+    version: int
+
+    def add(self, step: Step) -> None:
+        self.index.add(step.paragraph)
+        self.depth = step.depth
+
+
+class _Journalling(Listener):
+    """Passes everything on, and the writer's text to the lease's journal too."""
+
+    def __init__(self, listener: Listener, lease: Lease) -> None:
+        self.lease = lease
+        self._listener = listener
+
+    def on_stage(self, stage: Stage, depth: int) -> None:
+        self._listener.on_stage(stage, depth)
+
+    def on_step(self, step: Step) -> None:
+        self._listener.on_step(step)
+
+    def on_notice(self, text: str) -> None:
+        self._listener.on_notice(text)
+
+    def cancelled(self) -> bool:
+        return self._listener.cancelled()
+
+    def on_text(self, text: str) -> None:
+        self.lease.write(text)
+        self._listener.on_text(text)
+
+    def on_redraw(self, reason: str) -> None:
+        self.lease.restart()
+        self._listener.on_redraw(reason)
+
+
+def derived_seed(seed: int, place: int) -> int:
+    """The seed of a strand in a story or a step in a strand: below 2**31, far from its neighbours'."""
+    digest = hashlib.blake2b(f"{seed}:{place}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") >> 1

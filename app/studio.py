@@ -1,0 +1,351 @@
+"""The use cases: everything that a front can ask, and the only door to the story."""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from storyloom.app.castings import Castings
+from storyloom.app.events import Cancelled, Listener
+from storyloom.app.recurrence import Cast, Recurrence, Wish, derived_seed
+from storyloom.memory.errors import InvalidText, StrandNotFound
+from storyloom.memory.short_term import rewritten
+from storyloom.memory.story import (
+    Job,
+    Mode,
+    Origin,
+    Provenance,
+    Revision,
+    ShortMemory,
+    Step,
+    Story,
+    StorySummary,
+    Strand,
+)
+from storyloom.memory.text import clean
+from storyloom.memory.weaver import Item
+from storyloom.storage import formats
+from storyloom.storage.database import Database
+
+LONGEST_PREMISE = 20_000
+LONGEST_PLAN = 2_000
+LONGEST_MEMORY = 400_000
+# Titles that come from a premise, until the planner finds a better one.
+_PROVISIONAL_WORDS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A story as a front shows it: one strand of it, oldest step first."""
+
+    story: Story
+    strand: Strand
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What a person gives to start a story."""
+
+    premise: str
+    title: str = ""
+    mode: Mode = Mode.NOVEL
+    language: str = ""
+    style: str = ""
+    seed: int | None = None
+
+
+class Studio:
+    """The use cases of one owner.
+
+    Args:
+        database: where stories live.
+        recurrence: writes the steps.
+        castings: makes the agents for a model's SPEC.
+        owner: whose stories these are; nobody else's are seen.
+        language: language of stories that name none.
+        trash: folder where deleted stories are kept as files.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        recurrence: Recurrence,
+        castings: Castings,
+        owner: str,
+        language: str,
+        trash: Path,
+    ) -> None:
+        self._database = database
+        self._recurrence = recurrence
+        self._castings = castings
+        self._owner = owner
+        self._language = language
+        self._trash = trash
+
+    # Writing
+
+    def begin(self, beginning: Beginning, listener: Listener, *, model: str | None = None) -> Written:
+        """Start a story: its title and outline are made; its first paragraph is ``write``'s work.
+
+        The premise is kept before any model runs, so that it survives whatever comes.
+
+        Raises:
+            InvalidText: the premise is empty or too long.
+            ModelUnavailable, ModelFailed: the story is there, without an outline.
+        """
+        premise = _checked(beginning.premise, "premise", LONGEST_PREMISE)
+        cast = self._castings.cast(model)
+        story, strand = self._create(beginning, premise, cast)
+        listener.on_stage("outlining", 0)
+        plan = cast.planner.begin(
+            premise=premise,
+            mode=story.mode,
+            language=story.language,
+            style=story.style,
+            seed=derived_seed(story.settings["seed"], 0),
+        )
+        named = replace(story, title=clean(beginning.title).strip() or plan.title, outline=plan.outline)
+        with self._database.unit_of_work() as work:
+            story = work.stories.save(named)
+            work.commit()
+        listener.on_story(story)
+        return Written(story=story, strand=strand, steps=())
+
+    def write(
+        self,
+        reference: str,
+        listener: Listener,
+        *,
+        paragraphs: int = 1,
+        wish: Wish | None = None,
+        strand: str | None = None,
+        model: str | None = None,
+    ) -> Iterator[Step]:
+        """Write and yield that many steps; a plan or a choice steers the first of them.
+
+        Raises:
+            StoryNotFound, StrandNotFound: the reference names nothing, or more than one.
+            InvalidText: the plan is too long, or the choice has no plan to choose.
+            Cancelled: the listener asked to stop; the steps yielded before are committed.
+        """
+        story, line = self._find(reference, strand)
+        cast = self._castings.cast(model or story.settings.get("model"))
+        first = self._checked_wish(wish or Wish(), line)
+        for number in range(paragraphs):
+            if listener.cancelled():
+                raise Cancelled("Stopped between two paragraphs; everything written is kept.")
+            seed = self._strand_seed(story, line)
+            yield self._recurrence.step(line, first if number == 0 else Wish(), seed, cast, listener)
+
+    # Reading
+
+    def stories(self) -> list[StorySummary]:
+        """Every story of the owner, the last touched first."""
+        with self._database.unit_of_work() as work:
+            return work.stories.list(self._owner)
+
+    def show(self, reference: str, strand: str | None = None, *, last: int | None = None) -> Written:
+        """A strand with its steps, oldest first; only the ``last`` ones when that is given."""
+        story, line = self._find(reference, strand)
+        with self._database.unit_of_work() as work:
+            first = 1 if last is None else max(1, work.steps.depth(line.id) - last + 1)
+            return Written(story=story, strand=line, steps=tuple(work.steps.path(line.id, first=first)))
+
+    def provenance(self, reference: str, depth: int, strand: str | None = None) -> Provenance:
+        """What went into the step at ``depth``: the writer's slots and every agent's call."""
+        _, line = self._find(reference, strand)
+        with self._database.unit_of_work() as work:
+            step = work.steps.at(line.id, depth)
+            return work.provenance.get(step.strand_id, depth)
+
+    def memory(self, reference: str, strand: str | None = None) -> ShortMemory:
+        """The short-term memory that the next step will read."""
+        _, line = self._find(reference, strand)
+        return self._recurrence.memory(line)
+
+    def search(self, reference: str, query: str, strand: str | None = None) -> tuple[Item, ...]:
+        """Long-term memory's answer to a query, best first, with its scores."""
+        _, line = self._find(reference, strand)
+        with self._database.unit_of_work() as work:
+            segments = work.steps.segments(line.id)
+            depth = work.steps.depth(line.id)
+        return self._recurrence.recall(segments, _checked(query, "query", LONGEST_PLAN), before=depth + 1)
+
+    def revisions(self, reference: str) -> list[Revision]:
+        """Every edit by hand with the value it replaced, newest first."""
+        story, _ = self._find(reference, None)
+        with self._database.unit_of_work() as work:
+            return work.revisions.of_story(story.id)
+
+    def interrupted(self, reference: str, strand: str | None = None) -> list[Job]:
+        """Paragraphs that were cut off before they were committed, with the words that had come."""
+        _, line = self._find(reference, strand)
+        with self._database.unit_of_work() as work:
+            return work.jobs.interrupted(line.id)
+
+    # Changing
+
+    def set_short_memory(self, reference: str, text: str, strand: str | None = None) -> ShortMemory:
+        """Replace the short-term memory by a person's text; the old one becomes a revision."""
+        story, line = self._find(reference, strand)
+        page = _checked(text, "short-term memory", LONGEST_MEMORY)
+        old = self._recurrence.memory(line)
+        with self._database.unit_of_work() as work:
+            head = work.steps.head(line.id)
+            depth = head.depth if head else 0
+            new = rewritten(old, page, depth=depth, origin=Origin.PERSON)[0]
+            if head is not None and head.strand_id == line.id:
+                work.steps.set_memory(line.id, head.depth, new)
+            else:  # the shared step belongs to the parent: the branch keeps a page of its own
+                work.strands.set_memory(line.id, new)
+            work.revisions.add(_revision(story, line, depth, "short_memory", old.text, new.text))
+            work.commit()
+        return new
+
+    def branch(self, reference: str, at: int, strand: str | None = None, name: str = "") -> Strand:
+        """A new strand that keeps steps 1 to ``at``; nothing is copied.
+
+        Raises:
+            StrandNotFound: the strand has no step at that depth.
+        """
+        story, line = self._find(reference, strand)
+        with self._database.unit_of_work() as work:
+            work.steps.at(line.id, at)
+            new = Strand(
+                id=_new_id(),
+                story_id=story.id,
+                created_at=datetime.now(UTC),
+                parent_id=line.id,
+                fork_depth=at,
+                name=clean(name).strip(),
+            )
+            work.strands.add(new)
+            work.commit()
+        return new
+
+    def branches(self, reference: str) -> list[tuple[Strand, int]]:
+        """Every strand of a story, oldest first, with the number of steps a reader of it sees."""
+        story, _ = self._find(reference, None)
+        with self._database.unit_of_work() as work:
+            return [(line, work.steps.depth(line.id)) for line in work.strands.of_story(story.id)]
+
+    def dismiss(self, job: Job) -> None:
+        """Stop offering an interrupted paragraph; its words stay in the database."""
+        with self._database.unit_of_work() as work:
+            work.jobs.dismiss(job.id)
+            work.commit()
+
+    def delete(self, reference: str) -> Path:
+        """Delete a story, after writing the whole of it to the trash as an importable file."""
+        story, _ = self._find(reference, None)
+        kept = self._trash / f"{story.id}.json"
+        with self._database.unit_of_work() as work:
+            formats.write_story(work, story.id, None, kept)
+            work.stories.delete(story.id)
+            work.commit()
+        return kept
+
+    # Files
+
+    def export(self, reference: str, file: Path, strand: str | None = None) -> Path:
+        """Write a story to a file, in the form that its suffix names."""
+        story, line = self._find(reference, strand)
+        with self._database.unit_of_work() as work:
+            return formats.write_story(work, story.id, line.id, file)
+
+    def import_file(self, file: Path) -> Story:
+        """Bring a story in from a file; ids are kept, and a story that is already there is refused."""
+        with self._database.unit_of_work() as work:
+            story = formats.read_story(work, file, owner=self._owner)
+            work.commit()
+        return story
+
+    # Beneath
+
+    def _create(self, beginning: Beginning, premise: str, cast: Cast) -> tuple[Story, Strand]:
+        now = datetime.now(UTC)
+        seed = secrets.randbelow(2**31) if beginning.seed is None else beginning.seed
+        story = Story(
+            id=_new_id(),
+            owner=self._owner,
+            title=clean(beginning.title).strip() or " ".join(premise.split()[:_PROVISIONAL_WORDS]),
+            premise=premise,
+            mode=beginning.mode,
+            language=beginning.language or self._language,
+            style=clean(beginning.style).strip(),
+            outline="",
+            authors_note="",
+            settings={"model": cast.model, "seed": seed},
+            created_at=now,
+            updated_at=now,
+        )
+        strand = Strand(id=_new_id(), story_id=story.id, created_at=now)
+        with self._database.unit_of_work() as work:
+            work.stories.add(story)
+            work.strands.add(strand)
+            work.commit()
+        return story, strand
+
+    def _find(self, reference: str, strand: str | None) -> tuple[Story, Strand]:
+        with self._database.unit_of_work() as work:
+            story = work.stories.find(reference, self._owner)
+            line = work.strands.main(story.id) if strand is None else work.strands.find(story.id, strand)
+        return story, line
+
+    def _strand_seed(self, story: Story, line: Strand) -> int:
+        """The main strand has the story's own seed, every branch another."""
+        with self._database.unit_of_work() as work:
+            lines = [strand.id for strand in work.strands.of_story(story.id)]
+        return derived_seed(story.settings["seed"], lines.index(line.id))
+
+    def _checked_wish(self, wish: Wish, line: Strand) -> Wish:
+        if wish.plan:
+            return Wish(plan=_checked(wish.plan, "plan", LONGEST_PLAN))
+        if wish.choice is None:
+            return wish
+        with self._database.unit_of_work() as work:
+            head = work.steps.head(line.id)
+        offered = len(head.plans) if head else 0
+        if not 1 <= wish.choice <= offered:
+            raise InvalidText(
+                f"Plan {wish.choice} can't be chosen: {offered} plans are offered. "
+                "Choose one of them, or give a plan of your own."
+            )
+        return wish
+
+
+def _new_id() -> str:
+    """Twelve hexadecimal digits: short enough to type, and a clash of two is a refused insert."""
+    return secrets.token_hex(6)
+
+
+def _checked(text: str, what: str, longest: int) -> str:
+    """A person's text, fit to store.
+
+    Raises:
+        InvalidText: it is empty or longer than ``longest`` characters.
+    """
+    if len(text) > longest:
+        raise InvalidText(
+            f"The {what} has {len(text):,} characters, and at most {longest:,} can be used. Shorten it."
+        )
+    cleaned = clean(text).strip()
+    if not cleaned:
+        raise InvalidText(f"The {what} is empty. Write at least a few words.")
+    return cleaned
+
+
+def _revision(story: Story, line: Strand, depth: int, subject: str, old: str, new: str) -> Revision:
+    return Revision(
+        id=_new_id(),
+        story_id=story.id,
+        strand_id=line.id,
+        depth=depth,
+        subject=subject,
+        old=old,
+        new=new,
+        created_at=datetime.now(UTC),
+    )

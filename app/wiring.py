@@ -1,0 +1,74 @@
+"""The one place that knows the implementations: settings in, a studio out."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from storyloom.app.castings import Castings
+from storyloom.app.recurrence import Recurrence
+from storyloom.app.settings import Settings
+from storyloom.app.studio import Studio
+from storyloom.app.templates import Templates
+from storyloom.generators.embedder import MiniLMEmbedder
+from storyloom.generators.spec import load_model, parse_spec
+from storyloom.memory.ports import Embedder, TextModel
+from storyloom.memory.recall import RecallRule
+from storyloom.storage.database import Database
+
+
+@contextmanager
+def open_studio(settings: Settings, *, warm: bool = False) -> Iterator[Studio]:
+    """A studio on the settings' database; engines load when first used and are freed at the end.
+
+    Args:
+        settings: what was set.
+        warm: load the embedder in the background, for fronts that are about to write.
+
+    Raises:
+        StoreUnavailable: the database can't be opened.
+    """
+    database = Database(settings.url)
+    # One thread: a torch operation on two would slow llama.cpp in this process for good.
+    embedder = MiniLMEmbedder(threads=1)
+    castings = _castings(settings, embedder)
+    try:
+        if warm:
+            castings.warm_up()
+        yield Studio(
+            database=database,
+            recurrence=Recurrence(database=database, embedder=embedder, rule=RecallRule()),
+            castings=castings,
+            owner=settings.owner,
+            language=settings.language,
+            trash=settings.trash_dir,
+        )
+    finally:
+        castings.close()
+        database.close()
+
+
+def _castings(settings: Settings, embedder: Embedder) -> Castings:
+    return Castings(
+        load=_loader(settings),
+        embedder=embedder,
+        templates=Templates(settings.templates_dir),
+        writer=settings.model,
+        others=settings.models,
+        profile=settings.profile,
+    )
+
+
+def _loader(settings: Settings) -> Callable[[str], TextModel]:
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+
+    def load(spec: str) -> TextModel:
+        return load_model(
+            parse_spec(spec),
+            models_dir=settings.models_dir,
+            context_tokens=settings.context_tokens,
+            slots=settings.slots,
+            threads=settings.threads,
+            api_key=key,
+            reproducible=settings.reproducible,
+        )
+
+    return load
