@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from storyloom.memory.errors import InvalidSetting
 from storyloom.memory.generation import Sampling
+from storyloom.memory.ports import TextModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +17,7 @@ class Profile:
         paragraph_words: about how many words a paragraph has.
         memory_words: most words that short-term memory holds.
         last_words: how much of the paragraph before the writer sees, in words.
-        redraws: how often a paragraph is drawn again before the best draw is kept.
+        redraws: how often a paragraph is taken up again, or drawn anew, before the best is kept.
         writing: sampling of the writer.
         noting: sampling of the memory keeper.
         planning: sampling of the planner and the editor.
@@ -30,3 +32,78 @@ class Profile:
     writing: Sampling
     noting: Sampling
     planning: Sampling
+
+
+# Measured with the starter (135M); its figures are in `make bench NAME=prose`.
+SMALL = Profile(
+    name="small",
+    one_call=False,
+    paragraph_words=120,
+    memory_words=120,
+    last_words=110,
+    redraws=6,
+    writing=Sampling(
+        temperature=0.8,
+        min_p=0.05,
+        repetition_penalty=1.1,
+        repetition_window=256,
+        xtc_probability=0.3,
+        xtc_threshold=0.1,
+    ),
+    noting=Sampling(temperature=0.2),
+    planning=Sampling(temperature=0.8, min_p=0.1, repetition_penalty=1.05, repetition_window=64),
+)
+
+# 1B to 7B: follows instructions, fills small schemas, still loops when left alone.
+MEDIUM = Profile(
+    name="medium",
+    one_call=False,
+    paragraph_words=160,
+    memory_words=220,
+    last_words=200,
+    redraws=3,
+    writing=Sampling(temperature=0.8, min_p=0.05, repetition_penalty=1.05, repetition_window=256),
+    noting=Sampling(temperature=0.2),
+    planning=Sampling(temperature=0.8, min_p=0.05),
+)
+
+# Strong models: one structured call a step, plain sampling.
+LARGE = Profile(
+    name="large",
+    one_call=True,
+    paragraph_words=200,
+    memory_words=400,
+    last_words=400,
+    redraws=2,
+    writing=Sampling(temperature=0.8),
+    noting=Sampling(temperature=0.3),
+    planning=Sampling(temperature=0.8),
+)
+
+PROFILES = {profile.name: profile for profile in (SMALL, MEDIUM, LARGE)}
+
+_MEDIUM_FROM = 1_000_000_000
+_LARGE_FROM = 7_000_000_000
+
+
+def profile_for(model: TextModel, name: str | None = None) -> Profile:
+    """The profile that a person named, or the one that fits the model's size.
+
+    A model whose engine doesn't tell its size (a server) and that can fill a schema counts as
+    large: whoever runs a server rarely runs a small model on it.
+
+    Raises:
+        InvalidSetting: no profile has that name.
+    """
+    if name:
+        if name not in PROFILES:
+            raise InvalidSetting(
+                f"There is no profile named {name!r}. Choose one of {', '.join(PROFILES)}, "
+                "or leave the setting `profile` out to take the one that fits the model."
+            )
+        return PROFILES[name]
+    if model.parameters is None:
+        return LARGE if "schema" in model.features else MEDIUM
+    if model.parameters < _MEDIUM_FROM:
+        return SMALL
+    return LARGE if model.parameters >= _LARGE_FROM and "schema" in model.features else MEDIUM

@@ -1,0 +1,158 @@
+"""A paragraph in the making: takes a stream's text, sentence by sentence, and keeps what is fit.
+
+Knows no model and no prompt. What is kept are sentences of the model, word for word and in its
+order; a sentence that repeats the story or breaks its form is refused and drawn again.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from storyloom.memory.form import cut_at_break, is_finished, is_first_person, scripts
+from storyloom.memory.names import names
+from storyloom.memory.repetition import SentenceFilter
+from storyloom.memory.text import clean, count_words, sentences
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a sentence is held to.
+
+    Attributes:
+        language: BCP 47 tag of the story.
+        known: text whose names, and whose scripts, are at home in the story.
+        known_script: hold sentences to the scripts of ``known``.
+        new_names: most proper names that a paragraph may bring.
+        third_person: refuse narration that speaks of itself.
+        enough_words: the paragraph is done when it has so many.
+        least_words: with fewer it isn't a paragraph.
+    """
+
+    language: str
+    known: str
+    known_script: bool
+    new_names: int
+    third_person: bool
+    enough_words: int
+    least_words: int
+
+
+@dataclass(slots=True)
+class Drawing:
+    """Collects a paragraph over one or several streams.
+
+    Attributes:
+        rules: what a sentence is held to.
+        novelty: refuses sentences that the story has already.
+        skip: go on after a refused sentence, where a model can't take its own text up again.
+        kept: the sentences of the paragraph so far.
+        refused: why each refused sentence was refused.
+        was_stopped: the last stream ended at a refused sentence.
+    """
+
+    rules: Rules
+    novelty: SentenceFilter
+    skip: bool = False
+    kept: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    was_stopped: bool = False
+    _opening: str = ""
+    _judged: int = 0
+    _known_names: frozenset[str] = frozenset()
+    _known_scripts: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self._known_names = frozenset(names(self.rules.known, self.rules.language))
+        self._known_scripts = scripts(self.rules.known) if self.rules.known_script else frozenset()
+
+    @property
+    def text(self) -> str:
+        """The sentences kept so far."""
+        return " ".join(self.kept)
+
+    @property
+    def words(self) -> int:
+        """How many words are kept."""
+        return count_words(self.text)
+
+    @property
+    def is_long_enough(self) -> bool:
+        """Whether nothing more is needed."""
+        return self.words >= self.rules.enough_words
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether it can stand as a paragraph."""
+        return self.words >= self.rules.least_words
+
+    @property
+    def verdict(self) -> str:
+        """What became of the last stream, for the record."""
+        if self.was_stopped:
+            return self.refused[-1]
+        return "kept" if self.is_fit else "too short"
+
+    def begin(self, opening: str = "") -> None:
+        """A new stream starts, with the words that it goes on from; what is kept stays."""
+        self._opening = opening
+        self._judged = 0
+        self.was_stopped = False
+
+    def feed(self, text: str) -> bool:
+        """Judge the stream's text so far, the last sentence excepted; True when it needn't go on.
+
+        Args:
+            text: everything the stream brought since ``begin``, without the opening.
+        """
+        found, broke = self._sentences(text)
+        return self._judge(found if broke else found[:-1]) or broke
+
+    def end(self, text: str) -> None:
+        """The stream is over: its last sentence counts too, if it is a whole one."""
+        found, _ = self._sentences(text)
+        self._judge(found if found and is_finished(found[-1]) else found[:-1])
+
+    def _sentences(self, text: str) -> tuple[list[str], bool]:
+        """The sentences before the first break of form, and whether there was one."""
+        whole = clean(self._opening + text).strip()
+        prose = cut_at_break(whole, self.rules.language)
+        return sentences(" ".join(prose.split()), self.rules.language), len(prose) < len(whole)
+
+    def _judge(self, found: Sequence[str]) -> bool:
+        """Take the sentences that weren't judged yet; True when the stream needn't go on."""
+        for sentence in found[self._judged :]:
+            if self.is_long_enough:
+                return True
+            self._judged += 1
+            reason = self._objection(sentence)
+            if not reason:
+                self.kept.append(sentence)
+            else:
+                self.refused.append(reason)
+                self.was_stopped = not self.skip
+                if self.was_stopped:
+                    return True
+        return self.is_long_enough
+
+    def _objection(self, sentence: str) -> str:
+        """Why the sentence can't be kept; empty when it can."""
+        if not is_finished(sentence):
+            return "breaks off"
+        if not self.kept and _runs_into(self._opening, sentence):
+            return "runs into the opening's last word"
+        if self._known_scripts and scripts(sentence) - self._known_scripts:
+            return "changes script"
+        if self.rules.third_person and is_first_person(sentence, self.rules.language):
+            return "changes person"
+        if self._new_names(sentence) > self.rules.new_names:
+            return "brings too many new names"
+        return "" if self.novelty.accepts(sentence) else "repeats the story"
+
+    def _new_names(self, sentence: str) -> int:
+        brought = names(f"{self.text} {sentence}", self.rules.language)
+        return len(set(brought) - self._known_names)
+
+
+def _runs_into(opening: str, sentence: str) -> bool:
+    """Whether the model took the opening's last word for the beginning of a longer one."""
+    return bool(opening) and re.match(rf"{re.escape(opening)}(?!\w)", sentence) is None

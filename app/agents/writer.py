@@ -1,0 +1,219 @@
+"""The writer: turns a scene and its plan into the next paragraph. Knows no storage."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from storyloom.app.agents.calls import Answer, ask
+from storyloom.app.agents.drawing import Drawing, Rules
+from storyloom.app.agents.scene import Scene
+from storyloom.app.events import Cancelled, Listener
+from storyloom.app.profiles import Profile
+from storyloom.app.templates import Templates
+from storyloom.memory.errors import ModelFailed
+from storyloom.memory.form import cut_at_break, is_first_person
+from storyloom.memory.generation import Message, Prompt, Request
+from storyloom.memory.names import names
+from storyloom.memory.ports import TextModel
+from storyloom.memory.repetition import SentenceFilter
+from storyloom.memory.story import Call, Mode, Origin, SlotRecord
+from storyloom.memory.text import clean, joined
+from storyloom.memory.weaver import Item, Slot, Texts, Woven, weave
+
+_TOKENS_A_WORD = 1.5
+_LEAST_SHARE = 0.4
+_NEW_NAMES = 1
+_OPENING_WORDS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A written paragraph, what the writer saw, and how it was asked.
+
+    ``origin`` is ``model`` when the first stream was kept from its beginning, cut at the end or
+    where its form broke; ``repaired`` when a sentence was refused and drawn again, or left out.
+    """
+
+    paragraph: str
+    origin: Origin
+    slots: tuple[SlotRecord, ...]
+    calls: tuple[Call, ...]
+
+
+class Writer:
+    """Writes paragraphs with one model.
+
+    A stream is judged sentence by sentence. At the first that repeats the story or breaks its form
+    it is stopped, and taken up again from the last good sentence with another seed, so that the
+    model never reads its own loop; where the model can't go on from its own text, such sentences
+    are left out, and a paragraph that gets too short is drawn anew.
+    """
+
+    def __init__(self, model: TextModel, profile: Profile, templates: Templates) -> None:
+        self._model = model
+        self._profile = profile
+        self._templates = templates
+
+    def write(self, scene: Scene, listener: Listener) -> Draft:
+        """Write the paragraph of a scene.
+
+        Args:
+            scene: where the story stands; its plan is what shall happen.
+            listener: gets the text as it comes.
+
+        Raises:
+            Cancelled: the listener asked to stop.
+            ModelFailed: no draw brought any text.
+            PromptTooLong: premise, outline, style and note alone don't fit the context.
+            UnsupportedRequest: the profile asks for a sampler that the engine lacks.
+        """
+        woven = self._weave(scene)
+        best, answers = self._draw(scene, woven.prompt, listener)
+        language = scene.story.language
+        paragraph = best.text or _longest(answers, language)
+        if not paragraph:
+            raise ModelFailed(
+                f"The model {self._model.name} wrote nothing usable for step {scene.depth} in "
+                f"{len(answers)} tries. Try again, change the plan, or use a stronger model."
+            )
+        whole = len(answers) == 1 and not best.refused
+        return Draft(
+            paragraph=paragraph,
+            origin=Origin.MODEL if whole else Origin.REPAIRED,
+            slots=woven.records,
+            calls=tuple(answer.call for answer in answers),
+        )
+
+    @property
+    def _can_resume(self) -> bool:
+        return "prefill" in self._model.features
+
+    @property
+    def _max_tokens(self) -> int:
+        return round(self._profile.paragraph_words * _TOKENS_A_WORD)
+
+    def _draw(self, scene: Scene, prompt: Prompt, listener: Listener) -> tuple[Drawing, list[Answer]]:
+        """Draw until the paragraph is long enough or the tries are used up: the best, and all calls."""
+        chat, opening = _split(prompt)
+        drawing = best = self._drawing(scene)
+        answers: list[Answer] = []
+        for attempt in range(self._profile.redraws + 1):
+            if attempt:
+                listener.on_redraw(drawing.verdict)
+            begun = drawing.text or opening
+            drawing.begin("" if drawing.kept else opening)
+            answers.append(
+                self._stream((*chat, *_prefill(begun)), begun, scene.seed + attempt, drawing, listener)
+            )
+            best = max(best, drawing, key=lambda one: one.words)
+            if drawing.is_long_enough or (drawing.is_fit and not drawing.was_stopped):
+                break
+            if drawing.skip:
+                drawing = self._drawing(scene)
+        return best, answers
+
+    def _stream(self, prompt: Prompt, begun: str, seed: int, drawing: Drawing, listener: Listener) -> Answer:
+        """One stream into a drawing, stopped as soon as it needn't go on."""
+
+        def enough(text: str) -> bool:
+            if listener.cancelled():
+                raise Cancelled("Stopped. Everything written before stands.")
+            return drawing.feed(text)
+
+        if begun:
+            listener.on_text(begun)
+        request = Request(
+            prompt=prompt, max_tokens=self._max_tokens, seed=seed, sampling=self._profile.writing
+        )
+        answer = ask(self._model, request, agent="writer", on_text=listener.on_text, enough=enough)
+        drawing.end(answer.text)
+        return replace(answer, call=answer.judged(drawing.verdict))
+
+    def _drawing(self, scene: Scene) -> Drawing:
+        """An empty paragraph with the scene's rules."""
+        story, words = scene.story, self._profile.paragraph_words
+        told = joined([story.style, scene.last]) or story.premise
+        is_tale = story.mode is not Mode.DOCUMENT
+        rules = Rules(
+            language=story.language,
+            known=joined([story.premise, story.outline, scene.memory.text, scene.last, scene.plan]),
+            known_script=scene.depth > 1,
+            new_names=_NEW_NAMES if is_tale else words,
+            third_person=is_tale and not story.style and not is_first_person(told, story.language),
+            enough_words=words,
+            least_words=round(words * _LEAST_SHARE),
+        )
+        return Drawing(rules, SentenceFilter(scene.index), skip=not self._can_resume)
+
+    def _weave(self, scene: Scene) -> Woven:
+        opening = _opening(scene) if self._can_resume else ""
+        slots = self._slots(scene)
+
+        def render(texts: Texts) -> Prompt:
+            return self._templates.messages(
+                "writer",
+                **{slot.name: list(texts[slot.name]) for slot in slots},
+                language=scene.story.language,
+                mode=scene.story.mode.value,
+                opening=opening,
+            )
+
+        budget = self._model.context_tokens - self._max_tokens
+        return weave(slots, render=render, count=self._model.count_tokens, budget=budget)
+
+    def _slots(self, scene: Scene) -> tuple[Slot, ...]:
+        story = scene.story
+        notes = tuple(
+            Item(text=note.text, source=f"note:{note.depth}")
+            for note in scene.memory.notes
+            if note.text not in story.premise
+        )
+        last = (Item(text=scene.last, source=f"step:{scene.depth - 1}"),) if scene.last else ()
+        return (
+            _fixed("style", story.style),
+            _fixed("premise", story.premise),
+            _fixed("outline", story.outline),
+            _fixed("authors_note", story.authors_note),
+            Slot(name="memory", items=notes, priority=2, gives_way="start"),
+            Slot(name="recall", items=scene.recalled, max_tokens=_tokens(self._profile.memory_words)),
+            Slot(
+                name="last",
+                items=last,
+                priority=1,
+                gives_way="start",
+                max_tokens=_tokens(self._profile.last_words),
+            ),
+            Slot(name="plan", items=(Item(text=scene.plan, source="plan"),), gives_way="never"),
+        )
+
+
+def _fixed(name: str, text: str) -> Slot:
+    items = (Item(text=text, source=f"story:{name}"),) if text else ()
+    return Slot(name=name, items=items, gives_way="never")
+
+
+def _tokens(words: int) -> int:
+    return round(words * _TOKENS_A_WORD)
+
+
+def _split(prompt: Prompt) -> tuple[tuple[Message, ...], str]:
+    """The prompt without its prefill, and the prefill."""
+    chat = (Message("user", prompt),) if isinstance(prompt, str) else prompt
+    return (chat[:-1], chat[-1].content) if chat[-1].role == "assistant" else (chat, "")
+
+
+def _prefill(text: str) -> tuple[Message, ...]:
+    return (Message("assistant", text),) if text else ()
+
+
+def _longest(answers: Sequence[Answer], language: str) -> str:
+    """The longest draw as it came, cut where its form broke: better than nothing."""
+    return max((cut_at_break(clean(answer.text), language) for answer in answers), key=len)
+
+
+def _opening(scene: Scene) -> str:
+    """The plan's first words up to its first name, when one stands near its beginning."""
+    story = scene.story
+    known = frozenset(names(joined([story.premise, scene.memory.text, scene.plan]), story.language))
+    first = [word.strip(",.;:") for word in scene.plan.split()[:_OPENING_WORDS]]
+    place = next((place for place, word in enumerate(first) if word in known), -1)
+    return " ".join(first[: place + 1])
