@@ -84,10 +84,6 @@ class Settings(BaseSettings):
         """The database's URL."""
         return self.database_url or f"sqlite:///{(self.home / 'storyloom.db').resolve()}"
 
-    def spec_of(self, agent: str) -> str:
-        """SPEC of the model that plays ``agent``."""
-        return self.models.get(agent, self.model)
-
 
 def load_settings(**flags: Any) -> Settings:
     """Settings with the flags that were given; a flag of None was not given.
