@@ -9,7 +9,7 @@ from pathlib import Path
 from storyloom.app.castings import Castings
 from storyloom.app.events import Cancelled, Listener
 from storyloom.app.recurrence import Cast, Recurrence, Wish, derived_seed
-from storyloom.memory.errors import InvalidText, StrandNotFound
+from storyloom.memory.errors import InvalidText
 from storyloom.memory.short_term import rewritten
 from storyloom.memory.story import (
     Job,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from storyloom.memory.repetition import StoryIndex
-from storyloom.memory.story import ShortMemory, Story
+from storyloom.memory.story import Plan, ShortMemory, Story
 from storyloom.memory.weaver import Item
 
 
@@ -21,6 +21,7 @@ class Scene:
         recent_plans: the plans chosen lately, newest first.
         index: the n-grams of everything written on this strand.
         seed: the step's seed; an agent derives its own draws from it.
+        offered: the plans that the step before offered, for want of better ones.
     """
 
     story: Story
