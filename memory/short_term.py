@@ -1,0 +1,227 @@
+"""Short-term memory as a list of sentences: add, bound, check, and take back a page that was rewritten.
+
+The page is read by the writer at every step, so it changes as little as possible: notes are added
+at its end, and when it is full several leave at once, so that most steps leave the beginning of the
+next prompt as it was.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from storyloom.memory.function_words import content_words
+from storyloom.memory.story import Dropped, Note, Origin, ShortMemory
+from storyloom.memory.text import count_words, sentences, words
+
+_KEPT_SHARE = 0.75  # of the bound, after notes had to leave
+_ALIKE = 0.6  # share of meaning that two sentences have in common when they say the same
+_ECHO_WORDS = 2  # words in common that make a later note speak of an earlier one
+_STEM = 4  # letters that two forms of a word have in common at their beginning
+_ENDING = 3  # letters that may follow the stem
+_MOST_PAIRS = 200_000  # of sentences compared for likeness; beyond, only equal ones are found
+
+
+def first_memory(premise: str) -> ShortMemory:
+    """What is known before anything is written: the premise, pinned."""
+    text = " ".join(premise.split())
+    return ShortMemory((Note(text, 0, Origin.PERSON, pinned=True),) if text else ())
+
+
+def remember(
+    memory: ShortMemory, note: Note, *, max_words: int, language: str = "en"
+) -> tuple[ShortMemory, tuple[Dropped, ...]]:
+    """Add a note at the end and hold the page to its bound.
+
+    A note that says nothing new leaves the memory as it is. When the page grows beyond the bound,
+    notes leave until three quarters of it are filled: first those that no later note has spoken of
+    for longest. Pinned notes and the new one stay, whatever their length.
+
+    Args:
+        memory: the page so far.
+        note: what happened.
+        max_words: most words of the whole page.
+        language: BCP 47 tag.
+    """
+    if holds(memory, note.text, language):
+        return memory, ()
+    notes = [*memory.notes, note]
+    total = sum(count_words(each.text) for each in notes)
+    if total <= max_words:
+        return ShortMemory(tuple(notes)), ()
+    leaving: dict[int, Dropped] = {}
+    echoes = _last_echoes(notes, language)
+    for place in sorted(range(len(notes) - 1), key=lambda place: (echoes[place], place)):
+        if total <= _KEPT_SHARE * max_words:
+            break
+        if not notes[place].pinned:
+            total -= count_words(notes[place].text)
+            leaving[place] = Dropped(notes[place], _reason(notes[place], notes[echoes[place]]))
+    kept = tuple(each for place, each in enumerate(notes) if place not in leaving)
+    return ShortMemory(kept), tuple(leaving[place] for place in sorted(leaving))
+
+
+def holds(memory: ShortMemory, sentence: str, language: str = "en") -> bool:
+    """Whether a note says the same as ``sentence``, in much the same words."""
+    meaning = _meaning(sentence, language)
+    return not meaning or any(
+        _likeness(meaning, _meaning(part, language)) >= _ALIKE
+        for note in memory.notes
+        for part in sentences(note.text, language)
+    )
+
+
+def supported(sentence: str, paragraph: str, language: str = "en") -> bool:
+    """Whether every word of ``sentence`` that carries meaning stands in ``paragraph``.
+
+    Other forms of a word count ("opens", "opened"), of numbers and names only the very word.
+    """
+    asked = content_words(words(sentence), language)
+    given = set(words(paragraph))
+    exact = {
+        word.lower() for word in re.findall(r"(?<!^)(?<!\. )\b[^\W\d_]\w+", sentence) if word[0].isupper()
+    }
+    stems: dict[str, list[str]] = {}
+    for word in given:
+        stems.setdefault(word[:_STEM], []).append(word)
+    return bool(asked) and all(
+        word in given
+        or (
+            word not in exact
+            and not any(char.isdigit() for char in word)
+            and any(_same_word(word, other) for other in stems.get(word[:_STEM], ()))
+        )
+        for word in asked
+    )
+
+
+def rewritten(
+    old: ShortMemory, text: str, depth: int, origin: Origin, language: str = "en"
+) -> tuple[ShortMemory, tuple[Note, ...], tuple[Dropped, ...]]:
+    """Take a page that a person or a strong model wrote anew, sentence by sentence.
+
+    A sentence that stayed keeps its note: depth, pin and origin. One that was reworded keeps depth
+    and pin, and counts as added as well as dropped. A person may take out pinned notes; when a
+    model leaves one out it stays, in front.
+
+    Args:
+        old: the memory before.
+        text: the whole new page; lines and lists are taken as sentences.
+        depth: the step at which it was rewritten.
+        origin: who rewrote it.
+        language: BCP 47 tag.
+
+    Returns:
+        The new memory, the notes that are new in it, and those that left it, with reasons.
+    """
+    notes, left = _matched(list(old.notes), _sentences(old, text, language), depth, origin, language)
+    if origin is not Origin.PERSON:
+        pinned = [note for note in left if note.pinned and all(not new.pinned for new in notes)]
+        notes, left = [*pinned, *notes], [note for note in left if note not in pinned]
+    known = Counter(old.notes)
+    added = tuple(note for note in notes if not known[note])
+    reworded = {note.depth for note in added if note.depth != depth}
+    by = "by hand" if origin is Origin.PERSON else "by the model"
+    dropped = tuple(
+        Dropped(note, f"reworded {by}" if note.depth in reworded else f"taken out {by}") for note in left
+    )
+    return ShortMemory(tuple(notes)), added, dropped
+
+
+def _sentences(old: ShortMemory, text: str, language: str) -> list[str]:
+    """The page's sentences; a note of several sentences that stands there unchanged stays one."""
+    whole = [note.text for note in old.notes if len(sentences(note.text, language)) > 1]
+    parts = [text]
+    for note in whole:
+        parts = [piece for part in parts for piece in _split_out(part, note)]
+    return [
+        sentence
+        for part in parts
+        for line in ([part] if part in whole else part.splitlines())
+        for sentence in ([line] if line in whole else sentences(line.strip().lstrip("-*•").strip(), language))
+    ]
+
+
+def _split_out(text: str, note: str) -> list[str]:
+    if text == note:
+        return [text]
+    before, found, after = text.partition(note)
+    return [piece for piece in (before, found, after) if piece.strip()]
+
+
+def _matched(
+    left: list[Note], page: Sequence[str], depth: int, origin: Origin, language: str
+) -> tuple[list[Note], list[Note]]:
+    """Each sentence's note, and the old notes that no sentence claimed."""
+    by_words: dict[tuple[str, ...], list[Note]] = {}
+    for note in left:
+        by_words.setdefault(tuple(words(note.text)), []).append(note)
+    found: list[Note | None] = []
+    for sentence in page:
+        same = by_words.get(tuple(words(sentence)))
+        found.append(same.pop(0) if same else None)
+    taken = {id(note) for note in found if note}
+    left = [note for note in left if id(note) not in taken]
+    few = found.count(None) * len(left) <= _MOST_PAIRS
+    meanings = {note: _meaning(note.text, language) for note in left} if few else {}
+    notes = [
+        replace(kept, text=sentence)
+        if kept
+        else _reworded(sentence, left, meanings, Note(sentence, depth, origin), language)
+        for sentence, kept in zip(page, found, strict=True)
+    ]
+    return notes, left
+
+
+def _meaning(sentence: str, language: str) -> frozenset[str]:
+    tokens = words(sentence)
+    return frozenset(content_words(tokens, language) or tokens)
+
+
+def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
+    """Share of words in common (Jaccard), 0 to 1."""
+    return len(one & other) / len(one | other) if one or other else 0.0
+
+
+def _same_word(one: str, other: str) -> bool:
+    """Two forms of one word: a stem in common, and short endings."""
+    stem = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)
+    longest, shortest = max(len(one), len(other)), min(len(one), len(other))
+    return (shortest if stem is None else stem) >= max(_STEM, longest - _ENDING)
+
+
+def _last_echoes(notes: Sequence[Note], language: str) -> list[int]:
+    """For each note the place of the last one, itself included, that speaks of the same things."""
+    if len(notes) ** 2 > _MOST_PAIRS:
+        return list(range(len(notes)))
+    meanings = [_meaning(note.text, language) for note in notes]
+    return [
+        max(
+            later
+            for later in range(place, len(notes))
+            if later == place or len(meaning & meanings[later]) >= _ECHO_WORDS
+        )
+        for place, meaning in enumerate(meanings)
+    ]
+
+
+def _reason(note: Note, spoken_of: Note) -> str:
+    """Why a note left a full page."""
+    if spoken_of is note:
+        return f"the page was full, and nothing has spoken of this since step {note.depth}"
+    return f"the page was full, and step {spoken_of.depth} was the last to speak of this"
+
+
+def _reworded(
+    sentence: str, left: list[Note], meanings: dict[Note, frozenset[str]], new: Note, language: str
+) -> Note:
+    """The new note, with depth and pin of the old one that it rewords, which is taken from ``left``."""
+    meaning = _meaning(sentence, language)
+    alike = [
+        (_likeness(meaning, meanings[note]), place) for place, note in enumerate(left) if note in meanings
+    ]
+    likeness, place = max(alike, default=(0.0, 0))
+    if likeness < _ALIKE:
+        return new
+    old = left.pop(place)
+    return replace(new, depth=old.depth, pinned=old.pinned)
