@@ -144,7 +144,7 @@ class Recurrence:
         if not segments or before <= 1:
             return ()
         vector = self._embedder.embed([query])[0]
-        with self._database.unit_of_work() as work:
+        with self._database.unit_of_work(write=False) as work:
             candidates = work.passages.search(
                 terms=query_terms(query),
                 vector=vector,
@@ -175,7 +175,7 @@ class Recurrence:
         return step
 
     def _load(self, strand: Strand) -> _Past:
-        with self._database.unit_of_work() as work:
+        with self._database.unit_of_work(write=False) as work:
             story = work.stories.get(strand.story_id)
             head = work.steps.head(strand.id)
             segments = work.steps.segments(strand.id)
@@ -296,7 +296,7 @@ class Recurrence:
         if kept is None or kept.version != past.story.version or kept.depth > past.depth - 1:
             kept = _Index(StoryIndex(), 0, past.story.version)
         if kept.depth < past.depth - 1:
-            with self._database.unit_of_work() as work:
+            with self._database.unit_of_work(write=False) as work:
                 for depth, text in work.steps.paragraphs(strand.id, first=kept.depth + 1):
                     kept.index.add(text)
                     kept.depth = depth

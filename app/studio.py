@@ -144,20 +144,20 @@ class Studio:
 
     def stories(self) -> list[StorySummary]:
         """Every story of the owner, the last touched first."""
-        with self._database.unit_of_work() as work:
+        with self._database.unit_of_work(write=False) as work:
             return work.stories.list(self._owner)
 
     def show(self, reference: str, strand: str | None = None, *, last: int | None = None) -> Written:
         """A strand with its steps, oldest first; only the ``last`` ones when that is given."""
         story, line = self._find(reference, strand)
-        with self._database.unit_of_work() as work:
+        with self._database.unit_of_work(write=False) as work:
             first = 1 if last is None else max(1, work.steps.depth(line.id) - last + 1)
             return Written(story=story, strand=line, steps=tuple(work.steps.path(line.id, first=first)))
 
     def provenance(self, reference: str, depth: int, strand: str | None = None) -> Provenance:
         """What went into the step at ``depth``: the writer's slots and every agent's call."""
         _, line = self._find(reference, strand)
-        with self._database.unit_of_work() as work:
+        with self._database.unit_of_work(write=False) as work:
             step = work.steps.at(line.id, depth)
             return work.provenance.get(step.strand_id, depth)
 
@@ -169,7 +169,7 @@ class Studio:
     def search(self, reference: str, query: str, strand: str | None = None) -> tuple[Item, ...]:
         """Long-term memory's answer to a query, best first, with its scores."""
         _, line = self._find(reference, strand)
-        with self._database.unit_of_work() as work:
+        with self._database.unit_of_work(write=False) as work:
             segments = work.steps.segments(line.id)
             depth = work.steps.depth(line.id)
         return self._recurrence.recall(segments, _checked(query, "query", LONGEST_PLAN), before=depth + 1)
@@ -177,13 +177,13 @@ class Studio:
     def revisions(self, reference: str) -> list[Revision]:
         """Every edit by hand with the value it replaced, newest first."""
         story, _ = self._find(reference, None)
-        with self._database.unit_of_work() as work:
+        with self._database.unit_of_work(write=False) as work:
             return work.revisions.of_story(story.id)
 
     def interrupted(self, reference: str, strand: str | None = None) -> list[Job]:
         """Paragraphs that were cut off before they were committed, with the words that had come."""
         _, line = self._find(reference, strand)
-        with self._database.unit_of_work() as work:
+        with self._database.unit_of_work(write=False) as work:
             return work.jobs.interrupted(line.id)
 
     # Changing
@@ -229,7 +229,7 @@ class Studio:
     def branches(self, reference: str) -> list[tuple[Strand, int]]:
         """Every strand of a story, oldest first, with the number of steps a reader of it sees."""
         story, _ = self._find(reference, None)
-        with self._database.unit_of_work() as work:
+        with self._database.unit_of_work(write=False) as work:
             return [(line, work.steps.depth(line.id)) for line in work.strands.of_story(story.id)]
 
     def dismiss(self, job: Job) -> None:
@@ -253,7 +253,7 @@ class Studio:
     def export(self, reference: str, file: Path, strand: str | None = None) -> Path:
         """Write a story to a file, in the form that its suffix names."""
         story, line = self._find(reference, strand)
-        with self._database.unit_of_work() as work:
+        with self._database.unit_of_work(write=False) as work:
             return formats.write_story(work, story.id, line.id, file)
 
     def import_file(self, file: Path) -> Story:
@@ -290,14 +290,14 @@ class Studio:
         return story, strand
 
     def _find(self, reference: str, strand: str | None) -> tuple[Story, Strand]:
-        with self._database.unit_of_work() as work:
+        with self._database.unit_of_work(write=False) as work:
             story = work.stories.find(reference, self._owner)
             line = work.strands.main(story.id) if strand is None else work.strands.find(story.id, strand)
         return story, line
 
     def _strand_seed(self, story: Story, line: Strand) -> int:
         """The main strand has the story's own seed, every branch another."""
-        with self._database.unit_of_work() as work:
+        with self._database.unit_of_work(write=False) as work:
             lines = [strand.id for strand in work.strands.of_story(story.id)]
         return derived_seed(story.settings["seed"], lines.index(line.id))
 
@@ -306,7 +306,7 @@ class Studio:
             return Wish(plan=_checked(wish.plan, "plan", LONGEST_PLAN))
         if wish.choice is None:
             return wish
-        with self._database.unit_of_work() as work:
+        with self._database.unit_of_work(write=False) as work:
             head = work.steps.head(line.id)
         offered = len(head.plans) if head else 0
         if not 1 <= wish.choice <= offered:
