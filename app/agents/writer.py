@@ -93,17 +93,17 @@ class Writer:
 
     def _draw(self, scene: Scene, prompt: Prompt, listener: Listener) -> tuple[Drawing, list[Answer]]:
         """Draw until the paragraph is long enough or the tries are used up: the best, and all calls."""
-        chat, opening = _split(prompt)
+        chat, lead = _split(prompt)
+        opening = _opening(scene) if self._can_resume else ""
         drawing = best = self._drawing(scene)
         answers: list[Answer] = []
         for attempt in range(self._profile.redraws + 1):
             if attempt:
                 listener.on_redraw(drawing.verdict)
-            begun = drawing.text or opening
             drawing.begin("" if drawing.kept else opening)
-            answers.append(
-                self._stream((*chat, *_prefill(begun)), begun, scene.seed + attempt, drawing, listener)
-            )
+            begun = drawing.text or opening
+            prompt = (*chat, *_prefill(lead, begun))
+            answers.append(self._stream(prompt, begun, scene.seed + attempt, drawing, listener))
             best = max(best, drawing, key=lambda one: one.words)
             if drawing.is_long_enough or (drawing.is_fit and not drawing.was_stopped):
                 break
@@ -145,7 +145,6 @@ class Writer:
         return Drawing(rules, SentenceFilter(scene.index), skip=not self._can_resume)
 
     def _weave(self, scene: Scene) -> Woven:
-        opening = _opening(scene) if self._can_resume else ""
         slots = self._slots(scene)
 
         def render(texts: Texts) -> Prompt:
@@ -154,7 +153,7 @@ class Writer:
                 **{slot.name: list(texts[slot.name]) for slot in slots},
                 language=scene.story.language,
                 mode=scene.story.mode.value,
-                opening=opening,
+                prefill=self._can_resume,
             )
 
         budget = self._model.context_tokens - self._max_tokens
@@ -201,7 +200,9 @@ def _split(prompt: Prompt) -> tuple[tuple[Message, ...], str]:
     return (chat[:-1], chat[-1].content) if chat[-1].role == "assistant" else (chat, "")
 
 
-def _prefill(text: str) -> tuple[Message, ...]:
+def _prefill(lead: str, begun: str) -> tuple[Message, ...]:
+    """The assistant's turn, begun: what stands before the paragraph, then the paragraph so far."""
+    text = f"{lead}\n\n{begun}" if lead else begun
     return (Message("assistant", text),) if text else ()
 
 
