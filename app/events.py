@@ -26,6 +26,9 @@ class Listener:
     def on_stage(self, stage: Stage, depth: int) -> None:
         """Work on the step at ``depth`` (0: before the first) entered a new stage."""
 
+    def on_plan(self, plan: str, depth: int) -> None:
+        """What shall happen in the step at ``depth`` was decided; the words come next."""
+
     def on_text(self, text: str) -> None:
         """The writer's next piece of the draw at hand."""
 

@@ -164,6 +164,7 @@ class Recurrence:
         past = self._load(strand)
         scene = self._scene(past, strand, derived_seed(seed, past.depth))
         plan, calls = self._plan(scene, past, wish, cast, listener)
+        listener.on_plan(plan.text, past.depth)
         scene = replace(scene, plan=plan.text, recalled=self._recalled(past, plan, listener))
         draft, update, offer = self._write(scene, cast, listener)
         written = _Written(plan, draft, update, offer, (*calls, *draft.calls, *update.calls, *offer.calls))
@@ -328,6 +329,9 @@ class _Journalling(Listener):
 
     def on_stage(self, stage: Stage, depth: int) -> None:
         self._listener.on_stage(stage, depth)
+
+    def on_plan(self, plan: str, depth: int) -> None:
+        self._listener.on_plan(plan, depth)
 
     def on_step(self, step: Step) -> None:
         self._listener.on_step(step)

@@ -87,6 +87,15 @@ class Studio:
 
     # Writing
 
+    def warm_up(self) -> None:
+        """Load what every step needs beside its model, in the background."""
+        self._castings.warm_up()
+
+    def model_of(self, reference: str) -> str | None:
+        """SPEC of the model that a story is written with, or None where it names none."""
+        story, _ = self._find(reference, None)
+        return story.settings.get("model")
+
     def begin(self, beginning: Beginning, listener: Listener, *, model: str | None = None) -> Written:
         """Start a story: its title and outline are made; its first paragraph is ``write``'s work.
 
@@ -97,8 +106,10 @@ class Studio:
             ModelUnavailable, ModelFailed: the story is there, without an outline.
         """
         premise = _checked(beginning.premise, "premise", LONGEST_PREMISE)
+        listener.on_stage("loading", 0)
         cast = self._castings.cast(model)
         story, strand = self._create(beginning, premise, cast)
+        listener.on_story(story)
         listener.on_stage("outlining", 0)
         plan = cast.planner.begin(
             premise=premise,
@@ -132,6 +143,7 @@ class Studio:
             Cancelled: the listener asked to stop; the steps yielded before are committed.
         """
         story, line = self._find(reference, strand)
+        listener.on_stage("loading", 0)
         cast = self._castings.cast(model or story.settings.get("model"))
         first = self._checked_wish(wish or Wish(), line)
         for number in range(paragraphs):
