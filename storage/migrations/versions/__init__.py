@@ -1,1 +1,1 @@
-"""One file a migration."""
+"""One file a change of the schema, each naming the one before it."""

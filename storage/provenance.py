@@ -1,0 +1,43 @@
+"""Provenance: what went into each step's prompt, and every agent's call."""
+
+from sqlmodel import Session, col, select
+
+from storyloom.memory.story import Provenance
+from storyloom.storage import rows
+from storyloom.storage.tables import CallRow, SlotRow
+
+
+class ProvenanceRecords:
+    """The provenance of one unit of work. A step owned by an ancestor is asked for by that strand's id."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(self, strand_id: str, depth: int, provenance: Provenance) -> None:
+        """Keep a step's provenance; the step itself must be there already."""
+        self._session.add_all(
+            rows.slot_row(slot, strand_id=strand_id, depth=depth, position=position)
+            for position, slot in enumerate(provenance.slots)
+        )
+        self._session.add_all(
+            rows.call_row(call, strand_id=strand_id, depth=depth, position=position)
+            for position, call in enumerate(provenance.calls)
+        )
+        self._session.flush()
+
+    def get(self, strand_id: str, depth: int) -> Provenance:
+        """A step's provenance; empty where none was kept."""
+        slots = (
+            select(SlotRow)
+            .where(SlotRow.strand_id == strand_id, SlotRow.depth == depth)
+            .order_by(col(SlotRow.position))
+        )
+        calls = (
+            select(CallRow)
+            .where(CallRow.strand_id == strand_id, CallRow.depth == depth)
+            .order_by(col(CallRow.position))
+        )
+        return Provenance(
+            slots=tuple(rows.slot(row) for row in self._session.exec(slots)),
+            calls=tuple(rows.call(row) for row in self._session.exec(calls)),
+        )

@@ -1,0 +1,185 @@
+"""Turns table rows into storyloom.memory's values and back. The only file that knows both shapes."""
+
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from storyloom.memory.story import (
+    Call,
+    Dropped,
+    Job,
+    JobState,
+    Mode,
+    Note,
+    Origin,
+    Plan,
+    Revision,
+    ShortMemory,
+    SlotRecord,
+    Step,
+    Story,
+    Strand,
+)
+from storyloom.memory.text import count_words
+from storyloom.storage.tables import CallRow, JobRow, RevisionRow, SlotRow, StepRow, StoryRow, StrandRow
+
+_MEMORY = TypeAdapter(ShortMemory)
+_NOTES = TypeAdapter(tuple[Note, ...])
+_DROPPED = TypeAdapter(tuple[Dropped, ...])
+_PLANS = TypeAdapter(tuple[Plan, ...])
+
+
+def title_key(title: str) -> str:
+    """A title as searches compare it: letter case and runs of white space don't count."""
+    return " ".join(title.casefold().split())
+
+
+def dump_memory(memory: ShortMemory) -> dict[str, Any]:
+    """Short-term memory as JSON data."""
+    return _MEMORY.dump_python(memory, mode="json")  # type: ignore[no-any-return]
+
+
+def dump_plans(plans: tuple[Plan, ...]) -> list[Any]:
+    """Plans as JSON data."""
+    return _PLANS.dump_python(plans, mode="json")  # type: ignore[no-any-return]
+
+
+def story_fields(story: Story) -> dict[str, Any]:
+    """A story as column values."""
+    return {
+        "id": story.id,
+        "owner": story.owner,
+        "title": story.title,
+        "title_key": title_key(story.title),
+        "premise": story.premise,
+        "mode": story.mode.value,
+        "language": story.language,
+        "style": story.style,
+        "outline": story.outline,
+        "authors_note": story.authors_note,
+        "settings": dict(story.settings),
+        "created_at": story.created_at,
+        "updated_at": story.updated_at,
+        "version": story.version,
+    }
+
+
+def story(row: StoryRow) -> Story:
+    """A story from its row."""
+    fields = row.model_dump(exclude={"title_key", "mode"})
+    return Story(**fields, mode=Mode(row.mode))
+
+
+def strand_row(strand: Strand) -> StrandRow:
+    """A row from a strand."""
+    return StrandRow(
+        id=strand.id,
+        story_id=strand.story_id,
+        parent_id=strand.parent_id,
+        fork_depth=strand.fork_depth,
+        name=strand.name,
+        memory=None if strand.memory is None else dump_memory(strand.memory),
+        created_at=strand.created_at,
+    )
+
+
+def strand(row: StrandRow) -> Strand:
+    """A strand from its row."""
+    memory = None if row.memory is None else _MEMORY.validate_python(row.memory)
+    return Strand(**row.model_dump(exclude={"memory"}), memory=memory)
+
+
+def step_row(step: Step) -> StepRow:
+    """A row from a step; its words are counted here, once."""
+    return StepRow(
+        strand_id=step.strand_id,
+        depth=step.depth,
+        words=count_words(step.paragraph),
+        plan=step.plan,
+        plan_origin=step.plan_origin.value,
+        paragraph=step.paragraph,
+        paragraph_origin=step.paragraph_origin.value,
+        memory=dump_memory(step.memory),
+        memory_origin=step.memory_origin.value,
+        added=_NOTES.dump_python(step.added, mode="json"),
+        dropped=_DROPPED.dump_python(step.dropped, mode="json"),
+        plans=dump_plans(step.plans),
+        model=step.model,
+        seed=step.seed,
+        sampling=dict(step.sampling),
+        seconds=step.seconds,
+        prompt_tokens=step.prompt_tokens,
+        completion_tokens=step.completion_tokens,
+        created_at=step.created_at,
+    )
+
+
+def step(row: StepRow) -> Step:
+    """A step from its row."""
+    return Step(
+        strand_id=row.strand_id,
+        depth=row.depth,
+        plan=row.plan,
+        plan_origin=Origin(row.plan_origin),
+        paragraph=row.paragraph,
+        paragraph_origin=Origin(row.paragraph_origin),
+        memory=_MEMORY.validate_python(row.memory),
+        memory_origin=Origin(row.memory_origin),
+        added=_NOTES.validate_python(row.added),
+        dropped=_DROPPED.validate_python(row.dropped),
+        plans=_PLANS.validate_python(row.plans),
+        model=row.model,
+        seed=row.seed,
+        sampling=dict(row.sampling),
+        seconds=row.seconds,
+        prompt_tokens=row.prompt_tokens,
+        completion_tokens=row.completion_tokens,
+        created_at=row.created_at,
+    )
+
+
+def revision_row(revision: Revision) -> RevisionRow:
+    """A row from a revision."""
+    return RevisionRow(**{name: getattr(revision, name) for name in RevisionRow.model_fields})
+
+
+def revision(row: RevisionRow) -> Revision:
+    """A revision from its row."""
+    return Revision(**row.model_dump())
+
+
+def job(row: JobRow) -> Job:
+    """A job from its row."""
+    return Job(**row.model_dump(exclude={"state", "dismissed"}), state=JobState(row.state))
+
+
+def call_row(call: Call, *, strand_id: str, depth: int, position: int) -> CallRow:
+    """A row from an agent's call."""
+    fields = {name: getattr(call, name) for name in CallRow.model_fields if hasattr(call, name)}
+    return CallRow(strand_id=strand_id, depth=depth, position=position, **fields)
+
+
+def call(row: CallRow) -> Call:
+    """An agent's call from its row."""
+    return Call(**row.model_dump(exclude={"strand_id", "depth", "position"}))
+
+
+def slot_row(slot: SlotRecord, *, strand_id: str, depth: int, position: int) -> SlotRow:
+    """A row from an item of provenance."""
+    return SlotRow(
+        strand_id=strand_id,
+        depth=depth,
+        position=position,
+        slot=slot.slot,
+        source=slot.source,
+        text=slot.text,
+        tokens=slot.tokens,
+        score=slot.score,
+        parts=dict(slot.parts),
+        cut=slot.cut,
+    )
+
+
+def slot(row: SlotRow) -> SlotRecord:
+    """An item of provenance from its row."""
+    return SlotRecord(**row.model_dump(exclude={"strand_id", "depth", "position"}))
