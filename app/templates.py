@@ -3,6 +3,7 @@
 Story, lore and memory text are values of a template, never its source.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,18 @@ from storyloom.memory.generation import Message, Role
 # further templates' business.
 _TURN_NAMES: tuple[Role, ...] = ("system", "user", "assistant")
 _MARK = "\x1e"
+# What a template can do wrong when it is read or run: its syntax, its encoding, its arithmetic, a
+# value that isn't there, a loop beyond the sandbox's bound.
+_BREAKS = (
+    TemplateError,
+    OSError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+)
 
 
 class Templates:
@@ -45,8 +58,9 @@ class Templates:
         Raises:
             InvalidSetting: a user's own template is broken.
         """
-        rendered = self._render(name, values)
-        turns = rendered.split(_MARK)[1:]
+        turns = self._render(name, values).split(_MARK)[1:]
+        if not turns:
+            raise self._broken(name, 'it writes no turn: {% call turn("user") %}…{% endcall %}')
         return tuple(Message(_role(turn), turn.partition("\n")[2].strip()) for turn in turns)
 
     def text(self, name: str, **values: Any) -> str:
@@ -61,11 +75,14 @@ class Templates:
         values = {key: _without_mark(value) for key, value in values.items()}
         try:
             return self._environment.get_template(f"{name}.j2").render(**values)
-        except TemplateError as error:
-            raise InvalidSetting(
-                f"The prompt template {name}.j2 can't be used: {error.message or type(error).__name__}. "
-                f"Mend or remove your own copy in {self._overrides}."
-            ) from error
+        except _BREAKS as error:
+            raise self._broken(name, str(error) or type(error).__name__) from error
+
+    def _broken(self, name: str, why: str) -> InvalidSetting:
+        return InvalidSetting(
+            f"The prompt template {name}.j2 can't be used: {why.rstrip('.')}. "
+            f"Mend or remove your own copy in {self._overrides}."
+        )
 
 
 def _turn(role: str, caller: Any) -> str:
@@ -79,5 +96,11 @@ def _role(turn: str) -> Role:
 
 
 def _without_mark(value: Any) -> Any:
-    """A story's text can't open a turn of its own."""
-    return value.replace(_MARK, "") if isinstance(value, str) else value
+    """A story's text can't open a turn of its own, nor can one in a list."""
+    if isinstance(value, str):
+        return value.replace(_MARK, "")
+    if isinstance(value, Mapping):
+        return {key: _without_mark(inner) for key, inner in value.items()}
+    if isinstance(value, Sequence):
+        return [_without_mark(inner) for inner in value]
+    return value

@@ -4,8 +4,10 @@ Knows nothing of templates or engines: ``render`` makes a prompt of the texts th
 ``count`` measures it exactly, the chat template's own tokens included.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
 from storyloom.memory.errors import PromptTooLong
@@ -55,24 +57,21 @@ class Woven:
     records: tuple[SlotRecord, ...]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Strip:
-    """An item while it is being cut: ``kept`` and ``cut`` together are the item's sentences."""
+    """An item, and where the pieces begin that it gives up one after the other."""
 
+    slot: str
     item: Item
-    kept: str
-    cut: str = ""
+    starts: tuple[int, ...]
 
-    def drop(self) -> None:
-        self.cut, self.kept = self.item.text, ""
+    def kept(self, gone: int) -> str:
+        """What is left after ``gone`` pieces went."""
+        return self.item.text[self.starts[gone] :] if gone < len(self.starts) else ""
 
-    def drop_first_sentence(self) -> None:
-        head, *rest = sentences(self.kept) or [""]
-        if not rest:
-            self.drop()
-            return
-        self.cut = f"{self.cut} {head}".strip()
-        self.kept = self.kept[self.kept.index(head) + len(head) :].lstrip()
+    def cut(self, gone: int) -> str:
+        """What those pieces were; with ``kept`` it is the whole text but for white space at the cut."""
+        return self.item.text[: self.starts[gone]].rstrip() if gone < len(self.starts) else self.item.text
 
 
 def weave(
@@ -81,78 +80,117 @@ def weave(
     render: Callable[[Texts], Prompt],
     count: Callable[[Prompt], int],
     budget: int,
+    language: str = "en",
 ) -> Woven:
     """Cut the least important text until the rendered prompt fits.
 
+    Long text costs little more than short: how many pieces must go is found by halving.
+
     Args:
-        slots: everything that would enter, each with its priority.
+        slots: everything that would enter, each with its priority; no two of one name.
         render: makes the prompt from each slot's texts.
         count: exact tokens of a prompt.
         budget: most tokens that the prompt may have.
+        language: BCP 47 tag of the text, to tell its sentences apart.
 
     Raises:
         PromptTooLong: what never gives way is alone larger than the budget.
     """
-    strips = {slot.name: [_Strip(item, item.text) for item in slot.items] for slot in slots}
-    for slot in slots:
-        _cap(slot, strips[slot.name], count)
-    prompt = render(_texts(strips))
-    tokens = count(prompt)
+    if len({slot.name for slot in slots}) < len(slots):
+        raise ValueError("two slots have the same name: one's text would stand in the other's place")
+    count = cache(count)
+    strips = [_strip(slot, item, language) for slot in slots for item in slot.items]
+    capped: list[int] = []
+    further: list[int] = []
     # Lowest priority first; of equals, the one that stands last in the prompt.
-    order = sorted(
-        (place for place, slot in enumerate(slots) if slot.gives_way != "never"),
-        key=lambda place: (slots[place].priority, -place),
-    )
-    for slot in (slots[place] for place in order):
-        while tokens > budget and _cut_once(slot, strips[slot.name]):
-            prompt = render(_texts(strips))
-            tokens = count(prompt)
+    for _, slot in sorted(enumerate(slots), key=lambda entry: (entry[1].priority, -entry[0])):
+        cuts = list(_cuts(slot, strips))
+        own = _cap(slot, cuts, strips, count)
+        capped += cuts[:own]
+        further += cuts[own:]
+
+    def prompt_after(cuts: int) -> Prompt:
+        return render(_texts(slots, strips, Counter(capped + further[:cuts])))
+
+    needed = _least(len(further), lambda cuts: count(prompt_after(cuts)) <= budget)
+    prompt = prompt_after(needed)
+    tokens = count(prompt)
     if tokens > budget:
         raise PromptTooLong(
-            f"The prompt needs {tokens} tokens and only {budget} fit, with everything cut that may be. "
-            "Shorten the premise, the outline, the style or the author's note, or use a model with a "
+            f"The prompt needs {tokens} tokens and only {max(budget, 0)} fit, with everything cut that may "
+            "be. Shorten the premise, the outline, the style or the author's note, or use a model with a "
             "longer context."
         )
-    return Woven(prompt=prompt, tokens=tokens, records=_records(slots, strips, count))
+    gone = Counter(capped + further[:needed])
+    records = tuple(_record(strip, gone[place], count) for place, strip in enumerate(strips))
+    return Woven(prompt=prompt, tokens=tokens, records=records)
 
 
-def _texts(strips: Mapping[str, Sequence[_Strip]]) -> Texts:
-    return {name: tuple(strip.kept for strip in column if strip.kept) for name, column in strips.items()}
+def _strip(slot: Slot, item: Item, language: str) -> _Strip:
+    if not item.text or slot.gives_way != "start":
+        return _Strip(slot.name, item, (0,) if item.text else ())
+    starts: list[int] = []
+    end = 0
+    for sentence in sentences(item.text, language):
+        starts.append(item.text.index(sentence, end))
+        end = starts[-1] + len(sentence)
+    return _Strip(slot.name, item, (0, *starts[1:]))
 
 
-def _cap(slot: Slot, strips: list[_Strip], count: Callable[[Prompt], int]) -> None:
-    """Hold the slot to its own maximum before slots compete with each other."""
-    if slot.max_tokens is None or slot.gives_way == "never":
+def _cuts(slot: Slot, strips: Sequence[_Strip]) -> Iterator[int]:
+    """The places of the strips that give up a piece, in the order in which the slot gives way."""
+    own = [(place, len(strip.starts)) for place, strip in enumerate(strips) if strip.slot == slot.name]
+    if slot.gives_way == "never":
         return
-    while sum(count(strip.kept) for strip in strips if strip.kept) > slot.max_tokens:
-        _cut_once(slot, strips)
+    for place, pieces in own if slot.gives_way == "start" else reversed(own):
+        for _ in range(pieces):
+            yield place
 
 
-def _cut_once(slot: Slot, strips: list[_Strip]) -> bool:
-    """Take the smallest piece that the slot gives up next; False when nothing is left."""
-    left = [strip for strip in strips if strip.kept]
-    if not left:
-        return False
-    if slot.gives_way == "start":
-        left[0].drop_first_sentence()
-    else:
-        left[-1].drop()
-    return True
+def _cap(slot: Slot, cuts: Sequence[int], strips: Sequence[_Strip], count: Callable[[Prompt], int]) -> int:
+    """How many cuts hold the slot to its own maximum, before slots compete with each other."""
+    most = slot.max_tokens
+    if most is None:
+        return 0
+
+    def fits(number: int) -> bool:
+        gone = Counter(cuts[:number])
+        left = [strips[place].kept(gone[place]) for place in dict.fromkeys(cuts)]
+        return sum(count(text) for text in left if text) <= most
+
+    return _least(len(cuts), fits)
 
 
-def _records(
-    slots: Sequence[Slot], strips: Mapping[str, Sequence[_Strip]], count: Callable[[Prompt], int]
-) -> tuple[SlotRecord, ...]:
-    return tuple(
-        SlotRecord(
-            slot=slot.name,
-            source=strip.item.source,
-            text=strip.kept or strip.item.text,
-            tokens=count(strip.kept) if strip.kept else 0,
-            score=strip.item.score,
-            parts=strip.item.parts,
-            cut=strip.cut,
-        )
-        for slot in slots
-        for strip in strips[slot.name]
+def _least(most: int, fits: Callable[[int], bool]) -> int:
+    """The least number that fits, up to ``most``; ``most`` when no smaller one does."""
+    if most == 0 or fits(0):
+        return 0
+    too_few, enough = 0, most
+    while enough - too_few > 1:
+        middle = (too_few + enough) // 2
+        if fits(middle):
+            enough = middle
+        else:
+            too_few = middle
+    return enough
+
+
+def _texts(slots: Sequence[Slot], strips: Sequence[_Strip], gone: Mapping[int, int]) -> Texts:
+    texts: dict[str, tuple[str, ...]] = {slot.name: () for slot in slots}
+    for place, strip in enumerate(strips):
+        if kept := strip.kept(gone[place]):
+            texts[strip.slot] += (kept,)
+    return texts
+
+
+def _record(strip: _Strip, gone: int, count: Callable[[Prompt], int]) -> SlotRecord:
+    kept = strip.kept(gone)
+    return SlotRecord(
+        slot=strip.slot,
+        source=strip.item.source,
+        text=kept or strip.item.text,
+        tokens=count(kept) if kept else 0,
+        score=strip.item.score,
+        parts=strip.item.parts,
+        cut=strip.cut(gone) if gone else "",
     )
