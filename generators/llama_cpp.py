@@ -1,0 +1,284 @@
+"""llama.cpp as a text model: ``starter`` and ``gguf:PATH``. Knows no story and no settings."""
+
+import functools
+import re
+import secrets
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from storyloom.generators.cores import physical_cores
+from storyloom.generators.gguf_format import GgufHead, read_head
+from storyloom.generators.json_schema import constraint
+from storyloom.generators.llama_server import Chunk, LlamaServer, Room
+from storyloom.generators.pump import Emit, pump
+from storyloom.memory.errors import InvalidSetting, ModelFailed, PromptTooLong, UnsupportedRequest
+from storyloom.memory.generation import Message, Piece, Prompt, Request, Sampling, Usage
+
+_DEFAULT_CONTEXT_TOKENS = 8192
+_COUNTS_KEPT = 512
+# The engine takes seeds of 32 bits, and the highest means "draw one".
+_SEEDS = 2**32 - 1
+
+# llama.cpp turns several samplers on by itself; None means off, so each is told.
+_SAMPLERS_OFF: dict[str, Any] = {
+    "temperature": 1.0,
+    "dynatemp_range": 0.0,
+    "top_k": 0,
+    "top_p": 1.0,
+    "min_p": 0.0,
+    "typical_p": 1.0,
+    "top_n_sigma": -1.0,
+    "repeat_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "dry_multiplier": 0.0,
+    "xtc_probability": 0.0,
+    "mirostat": 0,
+}
+# Our names where llama.cpp's differ.
+_SAMPLER_NAMES = {
+    "repetition_penalty": "repeat_penalty",
+    "repetition_window": "repeat_last_n",
+    "dry_window": "dry_penalty_last_n",
+    "dry_breakers": "dry_sequence_breakers",
+}
+_BESIDE_MIROSTAT = {"temperature", "mirostat", "mirostat_tau", "mirostat_eta"}
+# The engine takes no empty list of breakers; no text holds this character.
+_NO_BREAKER = "\uf8ff"
+
+
+class LlamaCppModel:
+    """A GGUF model in this process. It is loaded at the first use, or by ``load``.
+
+    A request may use the whole context; several run at once while their sums fit it. In reproducible mode
+    one runs at a time and reads its whole prompt again, and equal requests give equal text.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        name: str,
+        context_tokens: int | None = None,
+        slots: int = 4,
+        threads: int | None = None,
+        reproducible: bool = False,
+    ) -> None:
+        """Remember what to load; nothing is read yet.
+
+        Args:
+            path: the GGUF file.
+            name: the SPEC it was made from.
+            context_tokens: None for what the model was trained with, at most 8,192.
+            slots: how many requests may run at once.
+            threads: None for one a physical core.
+            reproducible: equal requests give equal text, at the cost of the prefix cache.
+        """
+        self._path = path
+        self._name = name
+        self._asked_context = context_tokens
+        self._slots = 1 if reproducible else slots
+        self._threads = threads or physical_cores()
+        self._reproducible = reproducible
+        self._lock = threading.Lock()
+        self._server: LlamaServer | None = None
+        self._room: Room | None = None
+        # Stands in a rendered chat for the opening of a control token that is only text.
+        self._mark = f"\ue000{secrets.token_hex(8)}"
+        self._token_ids = functools.lru_cache(_COUNTS_KEPT)(self._tokenize)
+
+    @property
+    def name(self) -> str:
+        """The SPEC it was made from."""
+        return self._name
+
+    @functools.cached_property
+    def _head(self) -> GgufHead:
+        return read_head(self._path)
+
+    @functools.cached_property
+    def context_tokens(self) -> int:
+        """How many tokens one request may hold, prompt and completion together."""
+        trained = self._head.training_context or _DEFAULT_CONTEXT_TOKENS
+        if self._asked_context is None:
+            return min(trained, _DEFAULT_CONTEXT_TOKENS)
+        if not 0 < self._asked_context <= trained:
+            raise InvalidSetting(
+                f"A context of {self._asked_context} tokens was asked for, but {self._path.name} was trained "
+                f"with {trained}. Ask for a number from 1 to {trained}."
+            )
+        return self._asked_context
+
+    @property
+    def parameters(self) -> int | None:
+        """How many weights the file holds."""
+        return self._head.parameters
+
+    @property
+    def features(self) -> frozenset[str]:
+        """Everything that can be asked: llama.cpp has all of the samplers."""
+        return frozenset({"schema", "prefill", "completion", *Sampling.__dataclass_fields__})
+
+    def load(self) -> None:
+        """Load the model now, if it isn't yet.
+
+        Raises:
+            ModelUnavailable: the file is missing or damaged, or llama.cpp can't be loaded.
+            InvalidSetting: the context asked for is longer than the model's.
+        """
+        self._loaded()
+
+    def close(self) -> None:
+        """Free the model once the streams in flight have ended; another use loads it again."""
+        with self._lock:
+            server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
+    def count_tokens(self, prompt: Prompt) -> int:
+        """Count the prompt's tokens as the engine does, the chat template's included."""
+        return len(self._token_ids(prompt))
+
+    def stream(self, request: Request) -> Iterator[Piece]:
+        """Write, piece by piece; closing the iterator stops the engine.
+
+        Raises:
+            UnsupportedRequest: an impossible combination of samplers, or a schema that can't be followed.
+            PromptTooLong: prompt and ``max_tokens`` don't fit ``context_tokens``.
+            ModelFailed: the engine broke off.
+        """
+        body = _body(request)
+        prompt = self._token_ids(request.prompt)
+        tokens = len(prompt) + request.max_tokens
+        if tokens > self.context_tokens:
+            raise PromptTooLong(
+                f"The prompt has {len(prompt)} tokens and {request.max_tokens} more were asked for, but "
+                f"{self._name} holds {self.context_tokens} together. Shorten the prompt, write fewer tokens "
+                "at once, or use a model with a longer context."
+            )
+        windows = {"repeat_last_n", "dry_penalty_last_n"}
+        body.update({key: self.context_tokens for key in windows if body.get(key, -1) < 0})
+        return pump(functools.partial(self._write, {**body, "prompt": list(prompt)}, tokens))
+
+    def _write(self, body: dict[str, Any], tokens: int, emit: Emit) -> None:
+        """Run one request to its end, in the pump's thread."""
+        server, room = self._loaded()
+        ended = False
+
+        def on_chunk(chunk: Chunk) -> bool:
+            nonlocal ended
+            piece = _piece(chunk)
+            ended = ended or piece.usage is not None
+            return emit(piece)
+
+        with room.hold(tokens, stopped=lambda: emit(Piece(""))) as held:
+            if held:
+                server.complete(body, on_chunk)
+        if not ended and not emit(Piece("")):
+            raise ModelFailed(
+                f"llama.cpp stopped before {self._name} had ended its text. Run the command again."
+            )
+
+    def _loaded(self) -> tuple[LlamaServer, Room]:
+        with self._lock:
+            if self._server is None or self._room is None:
+                self._server = LlamaServer(
+                    self._path,
+                    context_tokens=self.context_tokens,
+                    slots=self._slots,
+                    threads=self._threads,
+                    cache=not self._reproducible,
+                )
+                self._room = Room(slots=self._slots, tokens=self.context_tokens)
+            return self._server, self._room
+
+    def _tokenize(self, prompt: Prompt) -> tuple[int, ...]:
+        server, _ = self._loaded()
+        if isinstance(prompt, str):
+            return tuple(server.tokenize(prompt, begin=True, special=False))
+        rendered = server.render([self._turn(message) for message in _without_empty_prefill(prompt)])
+        if self._mark not in rendered:
+            return tuple(server.tokenize(rendered, begin=True, special=True))
+        return tuple(self._tokenize_parts(server, rendered))
+
+    def _turn(self, message: Message) -> dict[str, str]:
+        """A turn whose text holds no control token: each is broken by a mark behind its first letter."""
+        content = self._control.sub(lambda found: found[0][0] + self._mark + found[0][1:], message.content)
+        return {"role": message.role, "content": content}
+
+    def _tokenize_parts(self, server: LlamaServer, rendered: str) -> Iterator[int]:
+        """Control tokens of the template by their ids, and what stands between them as plain text.
+
+        llama.cpp parts a text in the same way, so the ids are the ones that it would find itself.
+        """
+        yield from server.tokenize("", begin=True, special=True)
+        ids = self._head.control_tokens()
+        at = 0
+        for found in [*self._control.finditer(rendered), None]:
+            text = rendered[at : found.start() if found else len(rendered)].replace(self._mark, "")
+            if text:
+                yield from server.tokenize(text, begin=False, special=False)
+            if found:
+                yield ids[found[0]]
+                at = found.end()
+
+    @functools.cached_property
+    def _control(self) -> re.Pattern[str]:
+        """Finds control tokens in a text, the longest first; nothing where a model has none."""
+        texts = sorted(self._head.control_tokens(), key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, texts)) or r"(?!)")
+
+
+def _without_empty_prefill(messages: Sequence[Message]) -> Sequence[Message]:
+    """An empty last turn of the assistant asks for nothing more than its answer."""
+    return messages[:-1] if messages and messages[-1] == Message("assistant", "") else messages
+
+
+def _body(request: Request) -> dict[str, Any]:
+    """The request in llama.cpp's words, all but the prompt."""
+    if request.max_tokens < 1:
+        raise UnsupportedRequest(f"{request.max_tokens} tokens were asked for. Ask for at least 1.")
+    body = {**_SAMPLERS_OFF, **_samplers(request.sampling), "max_tokens": request.max_tokens}
+    if request.seed is not None:
+        body["seed"] = request.seed % _SEEDS
+    stop = [text for text in request.stop if text]
+    if stop:
+        body["stop"] = stop
+    if request.schema is not None:
+        body["json_schema"] = constraint(request.schema)
+    return body
+
+
+def _samplers(sampling: Sampling) -> dict[str, Any]:
+    asked = {
+        field: value
+        for field in Sampling.__dataclass_fields__
+        if (value := getattr(sampling, field)) is not None
+    }
+    if sampling.mirostat and (extra := asked.keys() - _BESIDE_MIROSTAT):
+        raise UnsupportedRequest(
+            f"llama.cpp's mirostat works alone, beside temperature: {', '.join(sorted(extra))} would be "
+            "ignored. Drop either from the profile."
+        )
+    if "dry_breakers" in asked:
+        asked["dry_breakers"] = list(asked["dry_breakers"]) or [_NO_BREAKER]
+    return {_SAMPLER_NAMES.get(field, field): value for field, value in asked.items()}
+
+
+def _piece(chunk: Chunk) -> Piece:
+    choices = chunk.get("choices") or [{}]
+    text = choices[0].get("text", "")
+    usage = chunk.get("usage")
+    if usage is None:
+        return Piece(text)
+    return Piece(
+        text,
+        Usage(
+            prompt_tokens=usage["prompt_tokens"],
+            completion_tokens=usage["completion_tokens"],
+            cached_tokens=usage.get("prompt_tokens_details", {}).get("cached_tokens", 0),
+            finish="length" if choices[0].get("finish_reason") == "length" else "stop",
+        ),
+    )
