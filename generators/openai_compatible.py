@@ -6,11 +6,11 @@ what OpenAI's own interface has is asked. Special tokens written in a prompt's t
 it sees fit: llama-server takes them for control tokens.
 """
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
 from storyloom.generators.encodable import encodable
+from storyloom.generators.estimate import estimate_tokens
 from storyloom.generators.openai_sampling import parameters, samplers
 from storyloom.generators.openai_server import OpenAIServer, ServerFacts
 from storyloom.generators.openai_stream import read_stream
@@ -113,8 +113,8 @@ class OpenAICompatibleModel:
     def count_tokens(self, prompt: Prompt) -> int:
         """How many tokens the prompt has, the chat template's own included.
 
-        Exact with llama-server and vLLM. Elsewhere (``features`` lacks ``exact_count``) an estimate that is
-        rather too high: a token for 3 ASCII characters and for 2 bytes of others, 8 more a message.
+        Exact with llama-server and vLLM. Elsewhere (``features`` lacks ``exact_count``) the estimate of
+        ``estimate.py``, which is rather too high.
 
         Raises:
             ModelUnavailable: the server can't be reached.
@@ -124,10 +124,7 @@ class OpenAICompatibleModel:
             return self._count_by_llama_server(prompt)
         if kind == "vllm":
             return self._count_by_vllm(prompt)
-        texts = [prompt] if isinstance(prompt, str) else [message.content for message in prompt]
-        return sum(_estimate(text) for text in texts) + (
-            0 if isinstance(prompt, str) else 8 * len(prompt) + 3
-        )
+        return estimate_tokens(prompt)
 
     def close(self) -> None:
         """Close all connections; calling it twice is harmless."""
@@ -192,9 +189,3 @@ class OpenAICompatibleModel:
         if not isinstance(count, int):
             raise ModelFailed(f"The server of {self._name} doesn't tell how many tokens a prompt has.")
         return count
-
-
-def _estimate(text: str) -> int:
-    ascii_characters = sum(character.isascii() for character in text)
-    others = len(encodable(text).encode()) - ascii_characters
-    return math.ceil(ascii_characters / 3 + others / 2)
