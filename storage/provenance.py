@@ -1,8 +1,10 @@
 """Provenance: what went into each step's prompt, and every agent's call."""
 
+from collections.abc import Iterator
+
 from sqlmodel import Session, col, select
 
-from storyloom.memory.story import Provenance
+from storyloom.memory.story import Call, Provenance, SlotRecord
 from storyloom.storage import rows
 from storyloom.storage.tables import CallRow, SlotRow
 
@@ -41,3 +43,23 @@ class ProvenanceRecords:
             slots=tuple(rows.slot(row) for row in self._session.exec(slots)),
             calls=tuple(rows.call(row) for row in self._session.exec(calls)),
         )
+
+    def of_strand(self, strand_id: str) -> Iterator[tuple[int, Provenance]]:
+        """(depth, provenance) of the strand's own steps that have some, by depth."""
+        slots = (
+            select(SlotRow)
+            .where(SlotRow.strand_id == strand_id)
+            .order_by(col(SlotRow.depth), col(SlotRow.position))
+        )
+        calls = (
+            select(CallRow)
+            .where(CallRow.strand_id == strand_id)
+            .order_by(col(CallRow.depth), col(CallRow.position))
+        )
+        found: dict[int, tuple[list[SlotRecord], list[Call]]] = {}
+        for slot in self._session.exec(slots):
+            found.setdefault(slot.depth, ([], []))[0].append(rows.slot(slot))
+        for call in self._session.exec(calls):
+            found.setdefault(call.depth, ([], []))[1].append(rows.call(call))
+        for depth in sorted(found):
+            yield depth, Provenance(slots=tuple(found[depth][0]), calls=tuple(found[depth][1]))

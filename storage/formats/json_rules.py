@@ -1,0 +1,132 @@
+"""What must hold between the parts of a story file, beyond each field's type."""
+
+import base64
+import binascii
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from storyloom.memory.story import Strand
+from storyloom.storage.formats.json_model import StoryFile
+
+_GREATEST_VERSION = 2**31
+
+
+def faults(file: StoryFile) -> Iterator[str]:
+    """Everything wrong with the file, each beginning with the field's path."""
+    if not file.story.id:
+        yield "story.id: is empty"
+    if not 1 <= file.story.version < _GREATEST_VERSION:
+        yield "story.version: must be 1 or more"
+    yield from _moments(file)
+    yield from _strands(file)
+    yield from _steps(file)
+    yield from _passages(file)
+    yield from _records(file)
+
+
+def parents_first(strands: tuple[Strand, ...]) -> list[Strand]:
+    """The strands in an order in which each comes after its parent; without those that can't."""
+    children: defaultdict[str | None, list[Strand]] = defaultdict(list)
+    for strand in strands:
+        children[strand.parent_id].append(strand)
+    ordered = children.pop(None, [])
+    for strand in ordered:  # grows as it is read: children follow their parents
+        ordered += children.pop(strand.id, [])
+    return ordered
+
+
+def _moments(file: StoryFile) -> Iterator[str]:
+    yield from _moment("story.created_at", file.story.created_at)
+    yield from _moment("story.updated_at", file.story.updated_at)
+    moments = {
+        "strands": [strand.created_at for strand in file.strands],
+        "steps": [step.created_at for step in file.steps],
+        "revisions": [revision.created_at for revision in file.revisions],
+    }
+    for name, created in moments.items():
+        for place, moment in enumerate(created):
+            yield from _moment(f"{name}.{place}.created_at", moment)
+
+
+def _moment(path: str, moment: datetime) -> Iterator[str]:
+    if moment.tzinfo is None:
+        yield f"{path}: has no time zone"
+        return
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        yield f"{path}: is out of the calendar"
+
+
+def _strands(file: StoryFile) -> Iterator[str]:
+    seen: set[str] = set()
+    for place, strand in enumerate(file.strands):
+        if not strand.id or strand.id in seen:
+            yield f"strands.{place}.id: is empty or stands there twice"
+        if strand.story_id != file.story.id:
+            yield f"strands.{place}.story_id: is another story's"
+        seen.add(strand.id)
+    if sum(strand.parent_id is None for strand in file.strands) != 1:
+        yield "strands: exactly one must have no parent"
+    placed = {strand.id for strand in parents_first(file.strands)}
+    for place, strand in enumerate(file.strands):
+        if strand.id not in placed:
+            yield f"strands.{place}.parent_id: leads to no main strand"
+
+
+def _steps(file: StoryFile) -> Iterator[str]:
+    """Each strand's own steps must follow its fork without a gap, and it must fork from a step there is."""
+    depths: dict[str, int] = {}
+    for strand in file.strands:
+        depths.setdefault(strand.id, strand.fork_depth)
+    for place, step in enumerate(file.steps):
+        if step.strand_id not in depths:
+            yield f"steps.{place}.strand_id: there is no such strand"
+            continue
+        depths[step.strand_id] += 1
+        if step.depth != depths[step.strand_id]:
+            yield f"steps.{place}.depth: must be {depths[step.strand_id]}"
+    for place, strand in enumerate(file.strands):
+        deepest = 0 if strand.parent_id is None else depths.get(strand.parent_id, 0)
+        if not 0 <= strand.fork_depth <= deepest:
+            yield f"strands.{place}.fork_depth: must be 0 to {deepest}"
+
+
+def _passages(file: StoryFile) -> Iterator[str]:
+    strands = {strand.id for strand in file.strands}
+    seen: set[tuple[str, int]] = set()
+    for place, passage in enumerate(file.passages):
+        key = (passage.strand_id, passage.depth)
+        if passage.strand_id not in strands:
+            yield f"passages.{place}.strand_id: there is no such strand"
+        if key in seen or passage.depth < 1:
+            yield f"passages.{place}.depth: is below 1 or stands there twice"
+        seen.add(key)
+        if passage.vector is None and passage.embedder:
+            yield f"passages.{place}.vector: is missing"
+        elif passage.vector is not None and not _is_vector(passage.vector):
+            yield f"passages.{place}.vector: must be base64 of float32 numbers"
+
+
+def _records(file: StoryFile) -> Iterator[str]:
+    steps = {(step.strand_id, step.depth) for step in file.steps}
+    for place, entry in enumerate(file.provenance):
+        if (entry.strand_id, entry.depth) not in steps:
+            yield f"provenance.{place}.depth: there is no such step, or it stands there twice"
+        steps.discard((entry.strand_id, entry.depth))
+    seen: set[str] = set()
+    for place, revision in enumerate(file.revisions):
+        if revision.id in seen:
+            yield f"revisions.{place}.id: stands there twice"
+        if revision.story_id != file.story.id:
+            yield f"revisions.{place}.story_id: is another story's"
+        seen.add(revision.id)
+
+
+def _is_vector(text: str) -> bool:
+    try:
+        stored = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return len(stored) % 4 == 0 and bool(stored)

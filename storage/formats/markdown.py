@@ -1,0 +1,33 @@
+"""A story as Markdown: its title as a heading and its paragraphs, with nothing in them read as markup."""
+
+import re
+from collections.abc import Sequence
+
+from storyloom.memory.story import Step, Story
+from storyloom.memory.text import clean, joined
+
+# Anywhere in a line: code, emphasis, links, HTML, entities, tables, formulas, strikethrough, superscript.
+_INLINE = re.compile(r"([\\`*_\[\]<>&~|$^])")
+# Where a line begins: headings, lists, quotes, rules, definitions, numbered lists.
+_LINE_START = re.compile(r"^(?:([#+\-=:])|(\d{1,9})([.)]))")
+
+
+def render(story: Story, steps: Sequence[Step]) -> str:
+    """The book as CommonMark; premise, plans and memory are no part of it."""
+    title = _escaped(" ".join(clean(story.title).split()))
+    return joined([f"# {title}" if title else "", *(_paragraph(step.paragraph) for step in steps)]) + "\n"
+
+
+def _paragraph(text: str) -> str:
+    """Blank lines part paragraphs; a single line break stays a line break."""
+    blocks = re.split(r"\n\s*\n", clean(text).strip())
+    return joined("\\\n".join(_escaped(line.strip()) for line in block.split("\n")) for block in blocks)
+
+
+def _escaped(line: str) -> str:
+    return _LINE_START.sub(_escape_start, _INLINE.sub(r"\\\1", line))
+
+
+def _escape_start(found: re.Match[str]) -> str:
+    mark, number, dot = found.groups()
+    return f"\\{mark}" if mark else f"{number}\\{dot}"
