@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import Field, SecretStr, ValidationError
@@ -16,6 +17,11 @@ from pydantic_settings import (
 from storyloom.memory.errors import InvalidSetting
 
 AGENTS = ("planner", "writer", "memory_keeper", "editor")
+
+
+def data_folder() -> Path:
+    """Where everything is kept that isn't told another place: ``STORYLOOM_HOME``, or the system's custom."""
+    return Path(os.environ.get("STORYLOOM_HOME") or platformdirs.user_data_dir("storyloom"))
 
 
 class Settings(BaseSettings):
@@ -36,9 +42,11 @@ class Settings(BaseSettings):
         owner: whose stories these are.
     """
 
-    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(env_prefix="STORYLOOM_", extra="forbid")
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        env_prefix="STORYLOOM_", env_ignore_empty=True, extra="forbid"
+    )
 
-    home: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("storyloom")))
+    home: Path = Field(default_factory=data_folder)
     database_url: str = ""
     model: str = "starter"
     models: dict[str, str] = Field(default_factory=dict)
@@ -61,8 +69,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags win over the environment, the environment over the file."""
-        home = os.environ.get("STORYLOOM_HOME") or platformdirs.user_data_dir("storyloom")
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(home) / "config.toml")
+        file = TomlConfigSettingsSource(settings_cls, data_folder() / "config.toml")
+        return init_settings, env_settings, file
 
     @property
     def models_dir(self) -> Path:
@@ -78,6 +86,14 @@ class Settings(BaseSettings):
     def trash_dir(self) -> Path:
         """Where deleted stories are kept as files."""
         return self.home / "trash"
+
+    @property
+    def place(self) -> str:
+        """Where stories are kept, for a person: a file, or a URL without its password."""
+        if self.url.startswith("sqlite:///"):
+            return self.url.removeprefix("sqlite:///")
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
     @property
     def url(self) -> str:
@@ -100,8 +116,11 @@ def load_settings(**flags: Any) -> Settings:
             f"The setting {name} can't be used: {first['msg']}. Set it as STORYLOOM_{name.upper()} "
             "or in config.toml in the data folder."
         ) from error
-    except ValueError as error:  # a broken TOML file
-        raise InvalidSetting(f"config.toml in the data folder can't be read: {error}.") from error
+    except ValueError as error:  # a broken TOML file, or a variable that isn't the JSON it must be
+        raise InvalidSetting(
+            f"The settings can't be read: {error}. Look at config.toml in the data folder {data_folder()} "
+            "and at the STORYLOOM_ variables of the environment."
+        ) from error
     unknown = sorted(set(settings.models) - set(AGENTS))
     if unknown:
         raise InvalidSetting(

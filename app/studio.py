@@ -91,11 +91,6 @@ class Studio:
         """Load what every step needs beside its model, in the background."""
         self._castings.warm_up()
 
-    def model_of(self, reference: str) -> str | None:
-        """SPEC of the model that a story is written with, or None where it names none."""
-        story, _ = self._find(reference, None)
-        return story.settings.get("model")
-
     def begin(self, beginning: Beginning, listener: Listener, *, model: str | None = None) -> Written:
         """Start a story: its title and outline are made; its first paragraph is ``write``'s work.
 
@@ -105,7 +100,7 @@ class Studio:
             InvalidText: the premise is empty or too long.
             ModelUnavailable, ModelFailed: the story is there, without an outline.
         """
-        premise = _checked(beginning.premise, "premise", LONGEST_PREMISE)
+        premise = checked_premise(beginning.premise)
         listener.on_stage("loading", 0)
         cast = self._castings.cast(model)
         story, strand = self._create(beginning, premise, cast)
@@ -327,6 +322,15 @@ class Studio:
                 "Choose one of them, or give a plan of your own."
             )
         return wish
+
+
+def checked_premise(text: str) -> str:
+    """A premise that a story can start from.
+
+    Raises:
+        InvalidText: it is empty or too long.
+    """
+    return _checked(text, "premise", LONGEST_PREMISE)
 
 
 def _new_id() -> str:

@@ -1,0 +1,287 @@
+"""The command line: what each command takes. What it does is in the module that it imports."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from storyloom.memory.story import Mode
+from storyloom.ui.boundary import boundary
+
+
+class _Commands(TyperGroup):
+    """Commands whose problems end in one paragraph and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named, inside the boundary."""
+        with boundary():
+            return super().invoke(ctx)
+
+
+_EVERYWHERE = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+app = typer.Typer(
+    cls=_Commands,
+    help="Writes books and plays them, on your own machine, with local models that remember.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings=_EVERYWHERE,
+)
+models_app = typer.Typer(
+    help="Text models that are kept in the data folder.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings=_EVERYWHERE,
+)
+app.add_typer(models_app, name="models")
+
+StoryReference = Annotated[str, typer.Argument(help="A story's id, the beginning of its id, or its title.")]
+StrandReference = Annotated[
+    str | None,
+    typer.Option("--strand", metavar="STRAND", help="A strand's id, the beginning of it, or its name."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+ModelSpec = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="SPEC",
+        help="starter, gguf:PATH, hf:REPO_OR_DIR or openai:MODEL@BASE_URL.",
+    ),
+]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(version("storyloom"))
+        raise typer.Exit
+
+
+@app.callback()
+def storyloom(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Writes books and plays them, on your own machine, with local models that remember."""
+
+
+@app.command()
+def write(  # noqa: PLR0913, PLR0917  (typer: a parameter an option)
+    premise: Annotated[str, typer.Argument(help="What the story is about: text, @FILE, or - for stdin.")],
+    title: Annotated[
+        str, typer.Option(metavar="TEXT", help="Its title; the planner finds one otherwise.")
+    ] = "",
+    mode: Annotated[Mode, typer.Option(help="What kind of text it is.")] = Mode.NOVEL,
+    paragraphs: Annotated[int, typer.Option(min=1, metavar="N", help="How many paragraphs to write.")] = 6,
+    model: ModelSpec = None,
+    seed: Annotated[int | None, typer.Option(min=0, metavar="N", help="Where chance starts from.")] = None,
+    language: Annotated[str, typer.Option(metavar="TAG", help="Its language, such as en or pt-BR.")] = "",
+    style: Annotated[str, typer.Option(metavar="TEXT", help="How it is told: text, or @FILE.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Start a story and write its first paragraphs."""
+    from storyloom.ui import writing
+
+    beginning = writing.beginning(premise, title, mode, language, style, seed)
+    writing.write(beginning, paragraphs=paragraphs, model=model, as_json=as_json)
+
+
+@app.command("continue")
+def continue_(  # noqa: PLR0917  (typer: a parameter an option)
+    story: StoryReference,
+    paragraphs: Annotated[int, typer.Option(min=1, metavar="N", help="How many paragraphs to write.")] = 1,
+    plan: Annotated[str | None, typer.Option(metavar="TEXT", help="What shall happen next.")] = None,
+    choose: Annotated[
+        int | None, typer.Option(min=1, max=3, metavar="1|2|3", help="Which of the offered plans to take.")
+    ] = None,
+    strand: StrandReference = None,
+    model: ModelSpec = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the next paragraphs of a story."""
+    if plan is not None and choose is not None:
+        raise typer.BadParameter("give --plan or --choose, not both")
+    from storyloom.ui import writing
+
+    wish = writing.wish(plan, choose)
+    writing.go_on(story, wish, strand=strand, paragraphs=paragraphs, model=model, as_json=as_json)
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List the stories, the last touched first."""
+    from storyloom.ui import reading
+
+    reading.list_stories(as_json=as_json)
+
+
+@app.command()
+def show(
+    story: StoryReference,
+    prompt: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="DEPTH", help="The prompt of that step, and what went into it."),
+    ] = None,
+    journal: Annotated[
+        bool, typer.Option("--journal", help="Paragraphs that were cut off before they were kept.")
+    ] = False,
+    strand: StrandReference = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a story, or what the writer was asked at one of its steps."""
+    if prompt is not None and journal:
+        raise typer.BadParameter("give --prompt or --journal, not both")
+    from storyloom.ui import reading
+
+    if prompt is not None:
+        reading.show_prompt(story, prompt, strand=strand, as_json=as_json)
+    elif journal:
+        reading.show_journals(story, strand=strand, as_json=as_json)
+    else:
+        reading.show(story, strand=strand, as_json=as_json)
+
+
+@app.command()
+def memory(
+    story: StoryReference,
+    set_short: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT|@FILE", help="Replace the short-term memory; the old page is kept."),
+    ] = None,
+    search: Annotated[
+        str | None, typer.Option(metavar="QUERY", help="Ask long-term memory: passages, best first.")
+    ] = None,
+    strand: StrandReference = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print, replace or search what a story remembers."""
+    if set_short is not None and search is not None:
+        raise typer.BadParameter("give --set-short or --search, not both")
+    from storyloom.ui import remembering
+
+    if search is not None:
+        remembering.search(story, search, strand=strand, as_json=as_json)
+    elif set_short is not None:
+        remembering.rewrite(story, set_short, strand=strand, as_json=as_json)
+    else:
+        remembering.show(story, strand=strand, as_json=as_json)
+
+
+@app.command()
+def branch(
+    story: StoryReference,
+    at: Annotated[int, typer.Option("--at", min=1, metavar="DEPTH", help="The last step that is kept.")],
+    strand: StrandReference = None,
+    name: Annotated[str, typer.Option(metavar="TEXT", help="What to call the new strand.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Start a new strand that keeps the steps up to a depth."""
+    from storyloom.ui import keeping
+
+    keeping.branch(story, at, strand=strand, name=name, as_json=as_json)
+
+
+@app.command()
+def branches(story: StoryReference, as_json: AsJson = False) -> None:
+    """List the strands of a story."""
+    from storyloom.ui import reading
+
+    reading.branches(story, as_json=as_json)
+
+
+@app.command()
+def delete(story: StoryReference, as_json: AsJson = False) -> None:
+    """Delete a story; a copy of it goes to the trash.
+
+    The trash is a folder in the data folder; what is there can be imported again.
+    """
+    from storyloom.ui import keeping
+
+    keeping.delete(story, as_json=as_json)
+
+
+@app.command()
+def export(
+    story: StoryReference,
+    file: Annotated[Path, typer.Argument(help="Its suffix says the form: .md .txt .json")],
+    strand: StrandReference = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a story to a file.
+
+    A .json loses nothing and can be imported again; .md and .txt are for reading.
+    """
+    from storyloom.ui import keeping
+
+    keeping.export(story, file, strand=strand, as_json=as_json)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A .json that Storyloom exported.")],
+    as_json: AsJson = False,
+) -> None:
+    """Bring a story in from a file.
+
+    Its ids are kept, and a story that is already here is refused.
+    """
+    from storyloom.ui import keeping
+
+    keeping.import_file(file, as_json=as_json)
+
+
+@models_app.command("list")
+def models_list(as_json: AsJson = False) -> None:
+    """List the models that can be named, and whether their weights are here."""
+    from storyloom.ui import machine
+
+    machine.list_models(as_json=as_json)
+
+
+@models_app.command("pull")
+def models_pull(
+    name: Annotated[str, typer.Argument(help="The model, such as starter.")],
+    as_json: AsJson = False,
+) -> None:
+    """Fetch a model's weights into the data folder."""
+    from storyloom.ui import machine
+
+    machine.pull(name, as_json=as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what is installed here, and whether it is well.
+
+    Looks at libraries, device, data folder, database and weights; exits with 1 when something that
+    is needed is broken.
+    """
+    from storyloom.ui import machine
+
+    machine.doctor(as_json=as_json)
+
+
+@app.command()
+def ui(
+    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="The port; 0 takes a free one.")
+    ] = 7860,
+    auth_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Who may log in: one user a line, hashed.")
+    ] = None,
+) -> None:
+    """Open the studio in the browser."""
+    from storyloom.ui import machine
+
+    machine.serve_page(host, port, auth_file)
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="storyloom")

@@ -1,0 +1,50 @@
+"""``branch``, ``delete``, ``export`` and ``import``: stories as things to keep."""
+
+from pathlib import Path
+
+from storyloom.app.settings import load_settings
+from storyloom.app.wiring import open_studio
+from storyloom.ui import given, output, shapes
+
+
+def branch(reference: str, at: int, *, strand: str | None, name: str, as_json: bool) -> None:
+    """A new strand that keeps the steps up to ``at``."""
+    reference = given.spoken(reference, "story")
+    with open_studio(load_settings()) as studio:
+        new = studio.branch(reference, at, strand, given.spoken(name, "name"))
+    if as_json:
+        output.emit({"strand": shapes.strand(new, at)})
+        return
+    output.say(new.id)
+    output.note(f"Go on with: storyloom continue {reference!r} --strand {new.id}")
+
+
+def delete(reference: str, *, as_json: bool) -> None:
+    """Delete a story; a copy goes to the trash."""
+    with open_studio(load_settings()) as studio:
+        kept = studio.delete(given.spoken(reference, "story"))
+    if as_json:
+        output.emit({"deleted": kept.stem, "kept": str(kept)})
+        return
+    output.say(f"Deleted. It can be brought back with: storyloom import {str(kept)!r}")
+
+
+def export(reference: str, file: Path, *, strand: str | None, as_json: bool) -> None:
+    """Write a story to a file."""
+    with open_studio(load_settings()) as studio:
+        written = studio.export(given.spoken(reference, "story"), file, strand)
+    if as_json:
+        output.emit({"file": str(written)})
+    else:
+        output.say(str(written))
+
+
+def import_file(file: Path, *, as_json: bool) -> None:
+    """Bring a story in from a file."""
+    with open_studio(load_settings()) as studio:
+        story = studio.import_file(file)
+    if as_json:
+        output.emit({"story": shapes.story(story)})
+        return
+    output.say(story.id)
+    output.note(f"{story.title} is here. Read it with: storyloom show {story.id}")

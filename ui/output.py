@@ -1,0 +1,46 @@
+"""Plain output: text and JSON on stdout, everything else on stderr. Imports nothing heavy."""
+
+import io
+import json
+import sys
+import unicodedata
+from typing import Any
+
+
+def prepare() -> None:
+    """Let no character stop the output: what a terminal can't show becomes a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def say(text: str = "") -> None:
+    """A line of the result."""
+    sys.stdout.write(printable(text) + "\n")
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """A line beside the result: progress, hints, warnings."""
+    sys.stderr.write(printable(text) + "\n")
+    sys.stderr.flush()
+
+
+def problem(text: str) -> None:
+    """What went wrong and what to do, as one paragraph."""
+    note(f"storyloom: {' '.join(text.split())}")
+
+
+def emit(document: dict[str, Any]) -> None:
+    """The one JSON document of a command, in UTF-8 whatever the terminal speaks."""
+    text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    # Half of a two-part character can't be UTF-8; as an escape it is the same JSON.
+    data = text.encode("utf-8", errors="backslashreplace")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.flush()
+
+
+def printable(text: str) -> str:
+    """Text that can't steer a terminal: no control characters but newline and tab."""
+    return "".join(char for char in text if char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cs"})

@@ -1,0 +1,98 @@
+"""``list``, ``show`` and ``branches``: what is there."""
+
+from storyloom.app.settings import load_settings
+from storyloom.app.studio import Written
+from storyloom.app.wiring import open_studio
+from storyloom.memory.story import Call, Provenance, SlotRecord
+from storyloom.ui import given, output, shapes
+from storyloom.ui.journals import mention_journals
+
+
+def list_stories(*, as_json: bool) -> None:
+    """Every story, the last touched first."""
+    with open_studio(load_settings()) as studio:
+        stories = studio.stories()
+    if as_json:
+        output.emit(shapes.summaries(stories))
+        return
+    for story in stories:
+        output.say(f"{story.id}  {story.steps:>5} steps  {story.words:>7} words  {_line(story.title)}")
+    if not stories:
+        output.note('No story yet. Start one with: storyloom write "…"')
+
+
+def show(reference: str, *, strand: str | None, as_json: bool) -> None:
+    """A strand of a story from its first paragraph on."""
+    with open_studio(load_settings()) as studio:
+        shown = studio.show(given.spoken(reference, "story"), strand)
+        mention_journals(studio, shown)
+    if as_json:
+        output.emit(shapes.written(shown.story, shown.strand.id, shown.steps))
+    else:
+        _print_story(shown)
+
+
+def show_prompt(reference: str, depth: int, *, strand: str | None, as_json: bool) -> None:
+    """What the writer was asked at a step, and what went into it."""
+    with open_studio(load_settings()) as studio:
+        found = studio.provenance(given.spoken(reference, "story"), depth, strand)
+    if as_json:
+        output.emit(shapes.provenance(found))
+    else:
+        _print_prompt(found)
+
+
+def show_journals(reference: str, *, strand: str | None, as_json: bool) -> None:
+    """The words of paragraphs that were cut off before they were kept."""
+    with open_studio(load_settings()) as studio:
+        jobs = studio.interrupted(given.spoken(reference, "story"), strand)
+    if as_json:
+        output.emit({"journals": [shapes.journal(job) for job in jobs]})
+        return
+    for job in jobs:
+        output.say(f"Step {job.depth}, {job.created_at:%Y-%m-%d %H:%M} UTC\n\n{job.journal}\n")
+    if not jobs:
+        output.note("No paragraph was cut off.")
+
+
+def branches(reference: str, *, as_json: bool) -> None:
+    """Every strand of a story, oldest first."""
+    with open_studio(load_settings()) as studio:
+        strands = studio.branches(given.spoken(reference, "story"))
+    if as_json:
+        output.emit({"strands": [shapes.strand(line, steps) for line, steps in strands]})
+        return
+    for line, steps in strands:
+        origin = f"from {line.parent_id} at {line.fork_depth}" if line.parent_id else "main"
+        output.say(f"{line.id}  {steps:>5} steps  {origin}  {_line(line.name)}".rstrip())
+
+
+def _print_story(shown: Written) -> None:
+    parts = (shown.story.title, shown.story.outline, *(step.paragraph for step in shown.steps))
+    output.say("\n\n".join(part for part in parts if part))
+
+
+def _print_prompt(found: Provenance) -> None:
+    output.say(shapes.writers_prompt(found))
+    output.say("\n— what went into it —")
+    for slot in found.slots:
+        output.say(_slot_line(slot))
+    output.say("\n— every call of this step —")
+    for call in found.calls:
+        output.say(_call_line(call))
+
+
+def _slot_line(slot: SlotRecord) -> str:
+    score = "" if slot.score is None else f"  score {slot.score:.2f}"
+    cut = f"  cut: {_line(slot.cut)}" if slot.cut else ""
+    return f"{slot.slot:<14} {slot.tokens:>5} tokens  {slot.source}{score}{cut}"
+
+
+def _call_line(call: Call) -> str:
+    read = f"{call.prompt_tokens} tokens read ({call.cached_tokens} kept from before)"
+    return f"{call.agent:<14} {read}, {call.completion_tokens} written, {call.seconds:.1f} s  {call.verdict}"
+
+
+def _line(text: str) -> str:
+    """Text on one line."""
+    return " ".join(text.split())

@@ -1,0 +1,204 @@
+"""The JSON shapes of the command line: a contract, told in ``docs/cli.md``."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from storyloom.memory.story import (
+    Dropped,
+    Job,
+    Note,
+    Provenance,
+    Revision,
+    ShortMemory,
+    Step,
+    Story,
+    StorySummary,
+    Strand,
+)
+from storyloom.memory.weaver import Item
+
+Json = dict[str, Any]
+# The agents whose calls bring a paragraph.
+_WRITERS = ("writer", "one_call")
+
+
+def story(value: Story) -> Json:
+    """A story without its steps."""
+    return {
+        "id": value.id,
+        "title": value.title,
+        "premise": value.premise,
+        "mode": value.mode.value,
+        "language": value.language,
+        "style": value.style,
+        "outline": value.outline,
+        "authors_note": value.authors_note,
+        "settings": dict(value.settings),
+        "created_at": value.created_at.isoformat(),
+        "updated_at": value.updated_at.isoformat(),
+    }
+
+
+def step(value: Step) -> Json:
+    """A step, with the origin of each of its texts."""
+    return {
+        "depth": value.depth,
+        "strand": value.strand_id,
+        "plan": value.plan,
+        "paragraph": value.paragraph,
+        "short_memory": value.memory.text,
+        "added": [note(one) for one in value.added],
+        "dropped": [_dropped(one) for one in value.dropped],
+        "plans": [plan.text for plan in value.plans],
+        "origin": {
+            "plan": value.plan_origin.value,
+            "paragraph": value.paragraph_origin.value,
+            "short_memory": value.memory_origin.value,
+            "plans": [plan.origin.value for plan in value.plans],
+        },
+        "model": value.model,
+        "seed": value.seed,
+        "sampling": dict(value.sampling),
+        "seconds": value.seconds,
+        "tokens": {"prompt": value.prompt_tokens, "completion": value.completion_tokens},
+        "created_at": value.created_at.isoformat(),
+    }
+
+
+def written(of: Story, strand: str, steps: Iterable[Step]) -> Json:
+    """What ``write``, ``continue`` and ``show`` print."""
+    return {"story": story(of), "strand": strand, "steps": [step(one) for one in steps]}
+
+
+def summaries(values: Iterable[StorySummary]) -> Json:
+    """What ``list`` prints."""
+    return {
+        "stories": [
+            {
+                "id": one.id,
+                "title": one.title,
+                "mode": one.mode.value,
+                "words": one.words,
+                "steps": one.steps,
+                "updated_at": one.updated_at.isoformat(),
+            }
+            for one in values
+        ]
+    }
+
+
+def strand(value: Strand, steps: int) -> Json:
+    """A strand; ``steps`` is how many a reader of it sees, the shared ones included."""
+    return {
+        "id": value.id,
+        "name": value.name,
+        "parent": value.parent_id,
+        "fork_depth": value.fork_depth,
+        "steps": steps,
+        "created_at": value.created_at.isoformat(),
+    }
+
+
+def note(value: Note) -> Json:
+    """A sentence of short-term memory."""
+    return {
+        "text": value.text,
+        "depth": value.depth,
+        "origin": value.origin.value,
+        "pinned": value.pinned,
+    }
+
+
+def memory(value: ShortMemory, revisions: Iterable[Revision]) -> Json:
+    """What ``memory`` prints."""
+    return {
+        "short_memory": value.text,
+        "notes": [note(one) for one in value.notes],
+        "revisions": [_revision(one) for one in revisions],
+    }
+
+
+def hits(values: Iterable[Item]) -> Json:
+    """What ``memory --search`` prints, best first."""
+    return {
+        "hits": [
+            {
+                "depth": int(one.source.rpartition(":")[2]),
+                "text": one.text,
+                "score": one.score,
+                "parts": dict(one.parts),
+                "source": one.source,
+            }
+            for one in values
+        ]
+    }
+
+
+def provenance(value: Provenance) -> Json:
+    """What ``show --prompt`` prints; ``prompt`` is the writer's as it was woven."""
+    return {
+        "prompt": writers_prompt(value),
+        "slots": [
+            {
+                "slot": one.slot,
+                "source": one.source,
+                "text": one.text,
+                "tokens": one.tokens,
+                "score": one.score,
+                "parts": dict(one.parts),
+                "cut": one.cut,
+            }
+            for one in value.slots
+        ],
+        "calls": [
+            {
+                "agent": one.agent,
+                "model": one.model,
+                "prompt": one.prompt,
+                "reply": one.reply,
+                "tokens": {
+                    "prompt": one.prompt_tokens,
+                    "cached": one.cached_tokens,
+                    "completion": one.completion_tokens,
+                },
+                "seed": one.seed,
+                "seconds": one.seconds,
+                "verdict": one.verdict,
+            }
+            for one in value.calls
+        ],
+    }
+
+
+def writers_prompt(value: Provenance) -> str:
+    """The prompt as it was woven for the writer, before any redraw went on from kept sentences."""
+    return next((call.prompt for call in value.calls if call.agent in _WRITERS), "")
+
+
+def journal(value: Job) -> Json:
+    """A paragraph that was cut off, with the words that had come."""
+    return {
+        "id": value.id,
+        "strand": value.strand_id,
+        "depth": value.depth,
+        "plan": value.plan,
+        "text": value.journal,
+        "state": value.state.value,
+        "error": value.error,
+        "created_at": value.created_at.isoformat(),
+    }
+
+
+def _dropped(value: Dropped) -> Json:
+    return {**note(value.note), "reason": value.reason}
+
+
+def _revision(value: Revision) -> Json:
+    return {
+        "subject": value.subject,
+        "strand": value.strand_id,
+        "depth": value.depth,
+        "old": value.old,
+        "new": value.new,
+        "created_at": value.created_at.isoformat(),
+    }
