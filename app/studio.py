@@ -1,5 +1,6 @@
 """The use cases: everything that a front can ask, and the only door to the story."""
 
+import copy
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -84,6 +85,12 @@ class Studio:
         self._owner = owner
         self._language = language
         self._trash = trash
+
+    def of_owner(self, owner: str) -> "Studio":
+        """The same use cases for somebody else's stories; database and engines are shared."""
+        other = copy.copy(self)
+        other._owner = owner
+        return other
 
     # Writing
 
