@@ -18,6 +18,7 @@ class Profile:
         memory_words: most words that short-term memory holds.
         last_words: how much of the paragraph before the writer sees, in words.
         redraws: how often a paragraph is taken up again, or drawn anew, before the best is kept.
+        heat: added to the writer's temperature with each redraw.
         writing: sampling of the writer.
         noting: sampling of the memory keeper.
         planning: sampling of the planner and the editor.
@@ -29,6 +30,7 @@ class Profile:
     memory_words: int
     last_words: int
     redraws: int
+    heat: float
     writing: Sampling
     noting: Sampling
     planning: Sampling
@@ -42,6 +44,7 @@ SMALL = Profile(
     memory_words=120,
     last_words=110,
     redraws=6,
+    heat=0.1,
     writing=Sampling(
         temperature=0.8,
         min_p=0.05,
@@ -62,6 +65,7 @@ MEDIUM = Profile(
     memory_words=220,
     last_words=200,
     redraws=3,
+    heat=0.05,
     writing=Sampling(temperature=0.8, min_p=0.05, repetition_penalty=1.05, repetition_window=256),
     noting=Sampling(temperature=0.2),
     planning=Sampling(temperature=0.8, min_p=0.05),
@@ -75,6 +79,7 @@ LARGE = Profile(
     memory_words=400,
     last_words=400,
     redraws=2,
+    heat=0.0,
     writing=Sampling(temperature=0.8),
     noting=Sampling(temperature=0.3),
     planning=Sampling(temperature=0.8),

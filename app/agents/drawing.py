@@ -7,11 +7,15 @@ order; a sentence that repeats the story or breaks its form is refused and drawn
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
-from storyloom.memory.form import cut_at_break, is_finished, is_first_person, scripts
+from storyloom.memory.form import cut_at_break, has_open_quote, is_finished, is_first_person, scripts
 from storyloom.memory.names import names
 from storyloom.memory.repetition import SentenceFilter
 from storyloom.memory.text import clean, count_words, sentences
+
+# Words after which a quotation that was opened is held to be one that nobody closes.
+_LONGEST_QUOTE = 70
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +109,17 @@ class Drawing:
             text: everything the stream brought since ``begin``, without the opening.
         """
         found, broke = self._sentences(text)
-        return self._judge(found if broke else found[:-1]) or broke
+        # A quotation that is still open may yet draw what follows into its sentence.
+        whole = list(takewhile(lambda one: not has_open_quote(one), found))
+        if len(whole) < len(found) and count_words(" ".join(found[len(whole) :])) > _LONGEST_QUOTE:
+            broke = True
+        return self._judge(whole if broke else whole[: len(found) - 1]) or broke
 
     def end(self, text: str) -> None:
         """The stream is over: its last sentence counts too, if it is a whole one."""
         found, _ = self._sentences(text)
-        self._judge(found if found and is_finished(found[-1]) else found[:-1])
+        whole = list(takewhile(lambda one: is_finished(one) and not has_open_quote(one), found))
+        self._judge(whole)
 
     def _sentences(self, text: str) -> tuple[list[str], bool]:
         """The sentences before the first break of form, and whether there was one."""
@@ -136,8 +145,6 @@ class Drawing:
 
     def _objection(self, sentence: str) -> str:
         """Why the sentence can't be kept; empty when it can."""
-        if not is_finished(sentence):
-            return "breaks off"
         if not self.kept and _runs_into(self._opening, sentence):
             return "runs into the opening's last word"
         if self._known_scripts and scripts(sentence) - self._known_scripts:

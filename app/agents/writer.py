@@ -1,5 +1,6 @@
 """The writer: turns a scene and its plan into the next paragraph. Knows no storage."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -22,7 +23,7 @@ from storyloom.memory.weaver import Item, Slot, Texts, Woven, weave
 _TOKENS_A_WORD = 1.5
 _LEAST_SHARE = 0.4
 _NEW_NAMES = 1
-_OPENING_WORDS = 3
+_OPENING_WORDS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,8 @@ class Writer:
             drawing.begin("" if drawing.kept else opening)
             begun = drawing.text or opening
             prompt = (*chat, *_prefill(lead, begun))
-            answers.append(self._stream(prompt, begun, scene.seed + attempt, drawing, listener))
+            request = self._request(prompt, scene.seed, attempt)
+            answers.append(self._stream(request, begun, drawing, listener))
             best = max(best, drawing, key=lambda one: one.words)
             if drawing.is_long_enough or (drawing.is_fit and not drawing.was_stopped):
                 break
@@ -111,7 +113,14 @@ class Writer:
                 drawing = self._drawing(scene)
         return best, answers
 
-    def _stream(self, prompt: Prompt, begun: str, seed: int, drawing: Drawing, listener: Listener) -> Answer:
+    def _request(self, prompt: Prompt, seed: int, attempt: int) -> Request:
+        """One draw's request: another seed each time, and hotter, to leave the rut of the one before."""
+        sampling = self._profile.writing
+        if sampling.temperature is not None:
+            sampling = replace(sampling, temperature=sampling.temperature + attempt * self._profile.heat)
+        return Request(prompt=prompt, max_tokens=self._max_tokens, seed=seed + attempt, sampling=sampling)
+
+    def _stream(self, request: Request, begun: str, drawing: Drawing, listener: Listener) -> Answer:
         """One stream into a drawing, stopped as soon as it needn't go on."""
 
         def enough(text: str) -> bool:
@@ -121,9 +130,6 @@ class Writer:
 
         if begun:
             listener.on_text(begun)
-        request = Request(
-            prompt=prompt, max_tokens=self._max_tokens, seed=seed, sampling=self._profile.writing
-        )
         answer = ask(self._model, request, agent="writer", on_text=listener.on_text, enough=enough)
         drawing.end(answer.text)
         return replace(answer, call=answer.judged(drawing.verdict))
@@ -214,7 +220,12 @@ def _longest(answers: Sequence[Answer], language: str) -> str:
 def _opening(scene: Scene) -> str:
     """The plan's first words up to its first name, when one stands near its beginning."""
     story = scene.story
-    known = frozenset(names(joined([story.premise, scene.memory.text, scene.plan]), story.language))
-    first = [word.strip(",.;:") for word in scene.plan.split()[:_OPENING_WORDS]]
-    place = next((place for place, word in enumerate(first) if word in known), -1)
-    return " ".join(first[: place + 1])
+    known = names(joined([story.premise, scene.memory.text, scene.plan]), story.language)
+    first = scene.plan.split()[:_OPENING_WORDS]
+    place = next((place for place, word in enumerate(first) if _is_of(word, known)), -1)
+    return " ".join(first[: place + 1]).rstrip(",.;:!?")
+
+
+def _is_of(word: str, known: Sequence[str]) -> bool:
+    """Whether the word is a known name, its possessive and punctuation aside."""
+    return any(re.fullmatch(rf"{re.escape(name)}(?:['’]s?)?\W*", word) for name in known)
