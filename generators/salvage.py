@@ -18,7 +18,8 @@ from pydantic import AliasChoices, AliasPath, BaseModel, TypeAdapter, Validation
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from storyloom.memory.text import clean, words
+from storyloom.generators.partial_json import paired
+from storyloom.memory.text import words
 
 # json-repair takes quadratic time on some rubbish ("{" again and again); no honest answer is longer.
 _MOST_CHARACTERS = 24_000
@@ -239,7 +240,7 @@ def _cast(value: Any, error: ErrorDetails) -> Any:
             texts = [inner for inner in value.values() if isinstance(inner, str)]
             cast = texts[0] if len(texts) == 1 else value
         case "string_unicode", str():
-            cast = clean(value)
+            cast = paired(value)
         case "list_type", str():
             cast = _items(value)
         case "list_type", dict():

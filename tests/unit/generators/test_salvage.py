@@ -79,6 +79,7 @@ def test_wrapping_is_taken_off(text: str) -> None:
         ('{"paragraph": 5, "short_memory": {"a": 1, "b": 2}}', {}, 3),
         ('{"paragraph": ["The rain.", "The sun."]}', {"paragraph": "The rain.\nThe sun."}, 2),
         ('{"paragraph": "A \\ud83d B"}', {"paragraph": "A  B"}, 2),
+        (r'{"paragraph": "A "no" \ud83d\ude00 B.", "plans": 1}', {"paragraph": 'A "no" 😀 B.'}, 2),
         ('{"paragraph": "A."} {"plans": ["x", "y", "z"]}', {"paragraph": "A.", "plans": ["x", "y", "z"]}, 1),
     ],
 )
