@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import func, literal
+from sqlalchemy import bindparam, func, literal
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import Select
 
 from storyloom.memory.errors import StrandNotFound
 from storyloom.memory.story import Segment
@@ -33,7 +34,7 @@ def spans(session: Session, strand_id: str) -> list[Span]:
             f"There is no strand {strand_id!r}. `storyloom branches STORY` lists a story's strands."
         )
     own_id, fork_depth = line[0]
-    own_head = session.exec(select(func.max(StepRow.depth)).where(StepRow.strand_id == own_id)).one()
+    own_head = session.exec(_OWN_HEAD, params={"strand_id": own_id}).one()
     found = [Span(own_id, fork_depth, fork_depth if own_head is None else own_head)]
     cut = fork_depth
     for ancestor_id, ancestor_fork in line[1:]:
@@ -55,14 +56,18 @@ def head_depth(session: Session, strand_id: str) -> int:
 
 def _line(session: Session, strand_id: str) -> list[tuple[str, int]]:
     """(id, fork depth) of the strand, its parent, and so on up to the main strand."""
-    base = select(
-        col(StrandRow.id), col(StrandRow.parent_id), col(StrandRow.fork_depth), literal(0).label("level")
-    ).where(StrandRow.id == strand_id)
-    line = base.cte("line", recursive=True)
-    line = line.union_all(
-        select(col(StrandRow.id), col(StrandRow.parent_id), col(StrandRow.fork_depth), line.c.level + 1).join(
-            line, col(StrandRow.id) == line.c.parent_id
-        )
-    )
-    rows = session.exec(select(line.c.id, line.c.fork_depth).order_by(line.c.level))
-    return [(row[0], row[1]) for row in rows]
+    return [(row[0], row[1]) for row in session.exec(_LINE, params={"strand_id": strand_id})]
+
+
+def _line_query() -> Select[str, int]:
+    columns = (col(StrandRow.id), col(StrandRow.parent_id), col(StrandRow.fork_depth))
+    own = select(*columns, literal(0).label("level")).where(StrandRow.id == bindparam("strand_id"))
+    line = own.cte("line", recursive=True)
+    parent = select(*columns, line.c.level + 1).join(line, col(StrandRow.id) == line.c.parent_id)
+    line = line.union_all(parent)
+    return select(line.c.id, line.c.fork_depth).order_by(line.c.level)
+
+
+# Built once: they run several times a step, and building them takes longer than running them.
+_LINE = _line_query()
+_OWN_HEAD = select(func.max(StepRow.depth)).where(StepRow.strand_id == bindparam("strand_id"))

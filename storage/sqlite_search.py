@@ -16,7 +16,18 @@ _MOST_ROWS = 400
 _MOST_TERMS = 64
 _LONGEST_TERM = 100
 
-_COUNT = text("SELECT count(*) FROM (SELECT 1 FROM passage_fts WHERE passage_fts MATCH :match LIMIT :most)")
+# One statement for all terms; each is counted no further than the most rows that are scored.
+_COUNTS = text(
+    """
+    SELECT term.value, (
+        SELECT count(*) FROM (
+            SELECT 1 FROM passage_fts
+            WHERE passage_fts MATCH :scope || '({text}: ' || term.value || ')' LIMIT :most
+        )
+    )
+    FROM json_each(:terms) AS term
+    """
+)
 # The newest rows win where even the rarest term has too many; FTS5 reads them newest first by itself.
 _RANK = text(
     """
@@ -55,10 +66,9 @@ class SqliteTextSearch:
         """
         quoted = list(dict.fromkeys(_quoted(term) for term in terms if term.strip()))[:_MOST_TERMS]
         scope = self._scope(segments)
-        counted = sorted((self._count(term, scope), term) for term in quoted)
         chosen: list[str] = []
         rows = 0
-        for count, term in counted:
+        for count, term in sorted((count, term) for term, count in self._counts(quoted, scope).items()):
             if count and (not chosen or rows + count <= _MOST_ROWS):
                 chosen.append(term)
                 rows += count
@@ -97,15 +107,16 @@ class SqliteTextSearch:
         strands = " OR ".join(_quoted(segment.strand_id) for segment in segments)
         return f"({{strand_id}}: ({strands})) AND "
 
-    def _count(self, term: str, scope: str) -> int:
-        """In how many passages a term is, counted up to the most rows that are scored."""
-        count = self._matches(f"{{text}}: {term}")
+    def _counts(self, terms: list[str], scope: str) -> dict[str, int]:
+        """In how many passages each term is, counted up to the most rows that are scored."""
+        counts = self._counted(terms, "")
         # Few in the whole database are few here too; only a frequent term is worth the narrower look.
-        return self._matches(f"{scope}({{text}}: {term})") if scope and count >= _MOST_ROWS else count
+        frequent = [term for term, count in counts.items() if count >= _MOST_ROWS]
+        return counts | self._counted(frequent, scope) if scope and frequent else counts
 
-    def _matches(self, expression: str) -> int:
-        count: int = self._rows(_COUNT, {"match": expression, "most": _MOST_ROWS})[0][0]
-        return count
+    def _counted(self, terms: list[str], scope: str) -> dict[str, int]:
+        parameters = {"terms": json.dumps(terms), "scope": scope, "most": _MOST_ROWS}
+        return {row[0]: row[1] for row in self._rows(_COUNTS, parameters)}
 
     def _rows(self, statement: TextClause, parameters: dict[str, Any]) -> Sequence[Row[*tuple[Any, ...]]]:
         return self._session.connection().execute(statement, parameters).all()

@@ -10,6 +10,7 @@ from storyloom.memory.errors import StepConflict, StrandNotFound
 from storyloom.memory.story import Origin, Plan, Segment, ShortMemory, Step
 from storyloom.memory.text import count_words
 from storyloom.storage import ancestry, rows
+from storyloom.storage.ancestry import Span
 from storyloom.storage.passages import Passages
 from storyloom.storage.tables import StepRow, StoryRow, StrandRow
 
@@ -35,8 +36,8 @@ class Steps:
 
     def head(self, strand_id: str) -> Step | None:
         """The last step through ancestry."""
-        depth = self.depth(strand_id)
-        return self.at(strand_id, depth) if depth else None
+        spans = ancestry.spans(self._session, strand_id)
+        return self._step_in(spans, spans[0].depth) if spans[0].depth else None
 
     def at(self, strand_id: str, depth: int) -> Step:
         """The step at a depth through ancestry.
@@ -44,16 +45,13 @@ class Steps:
         Raises:
             StrandNotFound: the strand has no such depth.
         """
-        spans = ancestry.spans(self._session, strand_id)
-        for span in spans:
-            if span.after < depth <= span.depth:
-                return rows.step(self._row(span.strand_id, depth))
-        raise _no_such_step(depth, deepest=spans[0].depth)
+        return self._step_in(ancestry.spans(self._session, strand_id), depth)
 
     def path(self, strand_id: str, first: int = 1, last: int | None = None) -> list[Step]:
         """Steps ``first`` to ``last`` through ancestry, oldest first; ``last=None`` is the head."""
         found: list[Step] = []
-        for owner_id, low, high in self._ranges(strand_id, first, last):
+        spans = ancestry.spans(self._session, strand_id)
+        for owner_id, low, high in _ranges(spans, first, last):
             query = select(StepRow).where(
                 StepRow.strand_id == owner_id, col(StepRow.depth).between(low, high)
             )
@@ -63,7 +61,8 @@ class Steps:
     def paragraphs(self, strand_id: str, first: int = 1, last: int | None = None) -> list[tuple[int, str]]:
         """(depth, paragraph) of steps ``first`` to ``last`` through ancestry, oldest first."""
         found: list[tuple[int, str]] = []
-        for owner_id, low, high in self._ranges(strand_id, first, last):
+        spans = ancestry.spans(self._session, strand_id)
+        for owner_id, low, high in _ranges(spans, first, last):
             query = select(StepRow.depth, StepRow.paragraph).where(
                 StepRow.strand_id == owner_id, col(StepRow.depth).between(low, high)
             )
@@ -73,8 +72,8 @@ class Steps:
     def recent_plans(self, strand_id: str, limit: int) -> list[str]:
         """The plans that the last ``limit`` steps through ancestry followed, newest first."""
         found: list[str] = []
-        deepest = self.depth(strand_id)
-        for owner_id, low, high in self._ranges(strand_id, max(1, deepest - limit + 1), deepest):
+        spans = ancestry.spans(self._session, strand_id)
+        for owner_id, low, high in _ranges(spans, spans[0].depth - limit + 1, None):
             query = select(StepRow.plan).where(
                 StepRow.strand_id == owner_id, col(StepRow.depth).between(low, high)
             )
@@ -152,25 +151,29 @@ class Steps:
             )
         return row
 
-    def _ranges(self, strand_id: str, first: int, last: int | None) -> Iterator[tuple[str, int, int]]:
-        """(owning strand, first depth, last depth) of each part of the path, oldest first."""
-        for span in reversed(ancestry.spans(self._session, strand_id)):
-            low = max(first, span.after + 1)
-            high = span.depth if last is None else min(last, span.depth)
-            if low <= high:
-                yield span.strand_id, low, high
+    def _step_in(self, spans: Sequence[Span], depth: int) -> Step:
+        for span in spans:
+            if span.after < depth <= span.depth:
+                return rows.step(self._row(span.strand_id, depth))
+        deepest = spans[0].depth
+        raise StrandNotFound(
+            f"There is no step {depth}: the strand has steps 1 to {deepest}."
+            if deepest
+            else "The strand has no step yet."
+        )
+
+
+def _ranges(spans: Sequence[Span], first: int, last: int | None) -> Iterator[tuple[str, int, int]]:
+    """(owning strand, first depth, last depth) of each part of the path, oldest first."""
+    for span in reversed(spans):
+        low = max(first, span.after + 1)
+        high = span.depth if last is None else min(last, span.depth)
+        if low <= high:
+            yield span.strand_id, low, high
 
 
 def _conflict(depth: int, deepest: int) -> StepConflict:
     return StepConflict(
         f"Step {depth} can't be added: the strand has {deepest} steps by now, because another is writing "
         "it. Nothing of theirs was touched; continue from the new last step."
-    )
-
-
-def _no_such_step(depth: int, *, deepest: int) -> StrandNotFound:
-    return StrandNotFound(
-        f"There is no step {depth}: the strand has steps 1 to {deepest}."
-        if deepest
-        else "The strand has no step yet."
     )
