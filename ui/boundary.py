@@ -20,6 +20,7 @@ PROBLEM = 1
 # As a shell has it when a program dies of SIGPIPE: 128 and 13.
 PIPE_CLOSED = 141
 _LARGEST_LOG = 1_000_000
+_BRIEF = 300
 
 logger = logging.getLogger("storyloom")
 
@@ -40,13 +41,13 @@ def boundary() -> Iterator[None]:
             raise typer.Exit(stop.exit_code) from error
         except OSError as error:
             raise typer.Exit(_told(error)) from error
-        except (typer.Exit, typer.Abort, typer.BadParameter):
-            raise
+        except (typer.Exit, typer.Abort, typer.TyperException):
+            raise  # an exit code, or wrong usage: typer tells of it and exits with 2
         except Exception as error:
             place = _log_to_file()
             logger.exception("unexpected")
             output.problem(
-                f"Something unexpected went wrong: {type(error).__name__}: {error}. Nothing that was "
+                f"Something unexpected went wrong: {type(error).__name__}: {_brief(error)}. Nothing that was "
                 f"committed is lost. The full traceback is in {place}; please report it."
             )
             raise typer.Exit(PROBLEM) from error
@@ -63,6 +64,11 @@ def _told(error: OSError) -> int:
         f"The system refused: {error.strerror or error}{place}. Nothing that was committed is lost."
     )
     return PROBLEM
+
+
+def _brief(error: Exception) -> str:
+    """The beginning of an error's text, which may hold a whole SQL statement."""
+    return " ".join(str(error).split())[:_BRIEF].rstrip(".")
 
 
 def _log_to_file() -> Path:

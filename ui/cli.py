@@ -37,7 +37,9 @@ models_app = typer.Typer(
 )
 app.add_typer(models_app, name="models")
 
-StoryReference = Annotated[str, typer.Argument(help="A story's id, the beginning of its id, or its title.")]
+StoryReference = Annotated[
+    str, typer.Argument(metavar="STORY", help="A story's id, the beginning of its id, or its title.")
+]
 StrandReference = Annotated[
     str | None,
     typer.Option("--strand", metavar="STRAND", help="A strand's id, the beginning of it, or its name."),
@@ -72,7 +74,9 @@ def storyloom(
 
 @app.command()
 def write(  # noqa: PLR0913, PLR0917  (typer: a parameter an option)
-    premise: Annotated[str, typer.Argument(help="What the story is about: text, @FILE, or - for stdin.")],
+    premise: Annotated[
+        str, typer.Argument(metavar="PREMISE", help="What the story is about: text, @FILE, or - for stdin.")
+    ],
     title: Annotated[
         str, typer.Option(metavar="TEXT", help="Its title; the planner finds one otherwise.")
     ] = "",
@@ -208,7 +212,7 @@ def delete(story: StoryReference, as_json: AsJson = False) -> None:
 @app.command()
 def export(
     story: StoryReference,
-    file: Annotated[Path, typer.Argument(help="Its suffix says the form: .md .txt .json")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Its suffix says the form: .md .txt .json")],
     strand: StrandReference = None,
     as_json: AsJson = False,
 ) -> None:
@@ -223,7 +227,7 @@ def export(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="A .json that Storyloom exported.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .json that Storyloom exported.")],
     as_json: AsJson = False,
 ) -> None:
     """Bring a story in from a file.
@@ -245,7 +249,7 @@ def models_list(as_json: AsJson = False) -> None:
 
 @models_app.command("pull")
 def models_pull(
-    name: Annotated[str, typer.Argument(help="The model, such as starter.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The model, such as starter.")],
     as_json: AsJson = False,
 ) -> None:
     """Fetch a model's weights into the data folder."""
