@@ -18,7 +18,7 @@ from storyloom.memory.story import (
 from storyloom.memory.weaver import Item
 
 Json = dict[str, Any]
-# The agents whose calls bring a paragraph.
+# The agents whose calls bring a paragraph; the writer helps out where one call for all didn't do.
 _WRITERS = ("writer", "one_call")
 
 
@@ -172,7 +172,8 @@ def provenance(value: Provenance) -> Json:
 
 def writers_prompt(value: Provenance) -> str:
     """The prompt as it was woven for the writer, before any redraw went on from kept sentences."""
-    return next((call.prompt for call in value.calls if call.agent in _WRITERS), "")
+    prompts = {call.agent: call.prompt for call in reversed(value.calls)}
+    return next((prompts[agent] for agent in _WRITERS if agent in prompts), "")
 
 
 def journal(value: Job) -> Json:

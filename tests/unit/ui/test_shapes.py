@@ -1,0 +1,116 @@
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from storyloom.memory.story import (
+    Call,
+    Job,
+    JobState,
+    Provenance,
+    Revision,
+    ShortMemory,
+    SlotRecord,
+    Step,
+    Story,
+    StorySummary,
+    Strand,
+)
+from storyloom.memory.weaver import Item
+from storyloom.ui import shapes
+
+NOW = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
+CALL = Call(
+    agent="planner",
+    model="starter",
+    prompt="<user>\nPlan.",
+    reply="Run.",
+    prompt_tokens=10,
+    completion_tokens=2,
+    cached_tokens=4,
+    seed=1,
+    seconds=0.5,
+    verdict="kept",
+)
+
+
+def test_written_holds_the_contract(story: Story, step: Step) -> None:
+    document = shapes.written(story, "5trand", [step])
+    assert document["strand"] == "5trand"
+    assert {"id", "title", "premise", "mode", "language", "outline"} <= document["story"].keys()
+    assert document["story"]["mode"] == "novel"
+    (one,) = document["steps"]
+    assert one["short_memory"] == "Mara found a door. Mara knocked."
+    assert one["plans"] == ["Open it.", "Run.", "Wait."]
+    assert one["origin"] == {
+        "plan": "person",
+        "paragraph": "repaired",
+        "short_memory": "quoted",
+        "plans": ["model", "model", "repaired"],
+    }
+    assert one["tokens"] == {"prompt": 900, "completion": 140}
+    assert one["dropped"][0]["reason"] == "no longer matters"
+    assert {"depth", "plan", "paragraph", "model", "seed", "seconds"} <= one.keys()
+
+
+def test_every_shape_is_json(story: Story, step: Step) -> None:
+    summary = StorySummary(id="a", title="T", mode=story.mode, words=12, steps=3, updated_at=NOW)
+    strand = Strand(id="s", story_id="a", created_at=NOW, parent_id="p", fork_depth=2, name="what if")
+    job = Job(
+        id="j",
+        story_id="a",
+        strand_id="s",
+        depth=4,
+        state=JobState.INTERRUPTED,
+        worker="w",
+        lease_until=NOW,
+        plan="",
+        journal="Mara op",
+        error="",
+        created_at=NOW,
+    )
+    revision = Revision(
+        id="r", story_id="a", strand_id="s", depth=3, subject="short_memory", old="x", new="y", created_at=NOW
+    )
+    documents = [
+        shapes.written(story, "s", [step]),
+        shapes.summaries([summary]),
+        shapes.strand(strand, 5),
+        shapes.memory(step.memory, [revision]),
+        shapes.provenance(Provenance(slots=(), calls=(CALL,))),
+        shapes.journal(job),
+    ]
+    assert json.loads(json.dumps(documents)) == documents
+    assert shapes.strand(strand, 5)["fork_depth"] == 2
+    assert shapes.memory(ShortMemory(), [revision])["revisions"][0]["old"] == "x"
+    assert shapes.journal(job)["text"] == "Mara op"
+
+
+def test_a_hit_tells_its_depth() -> None:
+    item = Item(text="The lamp went out.", source="step:5trand:12", score=1.25, parts={"bm25": 0.5})
+    (hit,) = shapes.hits([item])["hits"]
+    assert (hit["depth"], hit["score"], hit["text"]) == (12, 1.25, "The lamp went out.")
+
+
+def test_provenance_shows_the_writers_first_prompt() -> None:
+    slot = SlotRecord(
+        slot="recall", source="step:s:2", text="The lamp.", tokens=3, score=0.4, cut="went out."
+    )
+    calls = (
+        CALL,
+        replace(CALL, agent="writer", prompt="<user>\nWrite."),
+        replace(CALL, agent="writer", prompt="<user>\nWrite.\n<assistant>\nMara"),
+    )
+    document = shapes.provenance(Provenance(slots=(slot,), calls=calls))
+    assert document["prompt"] == "<user>\nWrite."
+    assert {"slot", "source", "text", "tokens", "score", "cut"} <= document["slots"][0].keys()
+    assert [call["agent"] for call in document["calls"]] == ["planner", "writer", "writer"]
+
+
+def test_the_prompt_is_found_where_one_call_does_all() -> None:
+    found = Provenance(slots=(), calls=(CALL, replace(CALL, agent="one_call", prompt="All of it.")))
+    assert shapes.writers_prompt(found) == "All of it."
+
+
+def test_where_the_writer_helped_out_its_prompt_is_shown() -> None:
+    calls = (replace(CALL, agent="one_call", prompt="All."), replace(CALL, agent="writer", prompt="Write."))
+    assert shapes.writers_prompt(Provenance(slots=(), calls=calls)) == "Write."
