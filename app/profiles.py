@@ -45,14 +45,8 @@ SMALL = Profile(
     last_words=110,
     redraws=6,
     heat=0.1,
-    writing=Sampling(
-        temperature=0.8,
-        min_p=0.05,
-        repetition_penalty=1.1,
-        repetition_window=256,
-        xtc_probability=0.3,
-        xtc_threshold=0.1,
-    ),
+    # A wider window, or XTC, wears names down too: the sentence filter is there for what is far back.
+    writing=Sampling(temperature=0.7, min_p=0.1, repetition_penalty=1.1, repetition_window=128),
     noting=Sampling(temperature=0.2),
     planning=Sampling(temperature=0.8, min_p=0.1, repetition_penalty=1.05, repetition_window=64),
 )

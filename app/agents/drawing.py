@@ -109,17 +109,22 @@ class Drawing:
             text: everything the stream brought since ``begin``, without the opening.
         """
         found, broke = self._sentences(text)
-        # A quotation that is still open may yet draw what follows into its sentence.
-        whole = list(takewhile(lambda one: not has_open_quote(one), found))
-        if len(whole) < len(found) and count_words(" ".join(found[len(whole) :])) > _LONGEST_QUOTE:
-            broke = True
-        return self._judge(whole if broke else whole[: len(found) - 1]) or broke
+        sound = self._sound(found)
+        pending = count_words(" ".join(found[len(sound) :]))
+        if broke or pending > _LONGEST_QUOTE:
+            self._judge(sound)
+            return True
+        return self._judge(sound[: len(found) - 1])
 
     def end(self, text: str) -> None:
         """The stream is over: its last sentence counts too, if it is a whole one."""
-        found, _ = self._sentences(text)
-        whole = list(takewhile(lambda one: is_finished(one) and not has_open_quote(one), found))
-        self._judge(whole)
+        self._judge(self._sound(self._sentences(text)[0]))
+
+    @staticmethod
+    def _sound(found: Sequence[str]) -> list[str]:
+        """The sentences before a quotation that is still open, without a last one that breaks off."""
+        closed = list(takewhile(lambda one: not has_open_quote(one), found))
+        return closed[:-1] if closed and not is_finished(closed[-1]) else closed
 
     def _sentences(self, text: str) -> tuple[list[str], bool]:
         """The sentences before the first break of form, and whether there was one."""
@@ -145,6 +150,8 @@ class Drawing:
 
     def _objection(self, sentence: str) -> str:
         """Why the sentence can't be kept; empty when it can."""
+        if not is_finished(sentence):
+            return "breaks off"
         if not self.kept and _runs_into(self._opening, sentence):
             return "runs into the opening's last word"
         if self._known_scripts and scripts(sentence) - self._known_scripts:
