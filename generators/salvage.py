@@ -21,8 +21,9 @@ from pydantic_core import ErrorDetails
 from storyloom.generators.partial_json import paired
 from storyloom.memory.text import words
 
-# json-repair takes quadratic time on some rubbish ("{" again and again); no honest answer is longer.
+# json-repair takes seconds on some rubbish ("{" again and again); no honest answer is like that.
 _MOST_CHARACTERS = 24_000
+_MOST_BRACKETS = 500
 _MOST_NESTING = 4
 _MENDING_ROUNDS = 3
 _MARKDOWN = MarkdownIt("commonmark")
@@ -106,6 +107,8 @@ def _objects(text: str, names: Mapping[str, str]) -> Iterator[dict[str, Any]]:
 
 def _repaired(text: str) -> Any:
     """JSON as json-repair reads it, or None. Plain prose comes back from it as an empty string."""
+    if text.count("{") + text.count("[") > _MOST_BRACKETS:
+        return None
     try:
         return json_repair.loads(text)
     except (ValueError, RecursionError):  # too deeply nested
