@@ -1,0 +1,152 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from storyloom.memory.story import (
+    Call,
+    Dropped,
+    Job,
+    JobState,
+    Mode,
+    Note,
+    Origin,
+    Plan,
+    Provenance,
+    ShortMemory,
+    SlotRecord,
+    Step,
+    Story,
+    StorySummary,
+    Strand,
+)
+from storyloom.ui import page_text
+
+HOSTILE = "<script>window.pwned = 1</script><img src=x onerror=alert(1)>\" ' & ${1} {{2}}"
+NOW = datetime(2026, 3, 4, tzinfo=UTC)
+
+
+def step(paragraph: str, depth: int = 1) -> Step:
+    return Step(
+        strand_id="s",
+        depth=depth,
+        plan=HOSTILE,
+        plan_origin=Origin.MODEL,
+        paragraph=paragraph,
+        paragraph_origin=Origin.MODEL,
+        memory=ShortMemory((Note(HOSTILE, 0),)),
+        memory_origin=Origin.MODEL,
+        added=(Note(HOSTILE, 1),),
+        dropped=(Dropped(Note(HOSTILE, 0), HOSTILE),),
+        plans=(Plan(HOSTILE),) * 3,
+        model=HOSTILE,
+        seed=1,
+        sampling={},
+        seconds=1.0,
+        prompt_tokens=1,
+        completion_tokens=1,
+        created_at=NOW,
+    )
+
+
+STORY = Story(
+    id=HOSTILE,
+    owner="local",
+    title=HOSTILE,
+    premise=HOSTILE,
+    mode=Mode.NOVEL,
+    language=HOSTILE,
+    style="",
+    outline=HOSTILE,
+    authors_note="",
+    settings={},
+    created_at=NOW,
+    updated_at=NOW,
+)
+SUMMARY = StorySummary(id=HOSTILE, title=HOSTILE, mode=Mode.NOVEL, words=1200, steps=1, updated_at=NOW)
+JOB = Job(
+    id="j",
+    story_id="t",
+    strand_id="s",
+    depth=2,
+    state=JobState.INTERRUPTED,
+    worker="w",
+    lease_until=NOW,
+    plan="",
+    journal=HOSTILE,
+    error="",
+    created_at=NOW,
+)
+CALL = Call(
+    agent="writer",
+    model="m",
+    prompt=HOSTILE,
+    reply=HOSTILE,
+    prompt_tokens=9,
+    completion_tokens=9,
+    cached_tokens=0,
+    seed=1,
+    seconds=0.5,
+    verdict=HOSTILE,
+)
+SLOT = SlotRecord(slot=HOSTILE, source=HOSTILE, text=HOSTILE, tokens=3, score=0.5, cut="rest")
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        page_text.shelf([SUMMARY]),
+        page_text.document(HOSTILE, [step(HOSTILE)], HOSTILE),
+        page_text.draft(HOSTILE),
+        page_text.draft("", HOSTILE),
+        page_text.masthead(HOSTILE),
+        page_text.notice(HOSTILE),
+        page_text.status(HOSTILE),
+        page_text.memory_change(step(HOSTILE)),
+        page_text.about(STORY, Strand(id=HOSTILE, story_id="t", created_at=NOW)),
+        page_text.cut_off(JOB),
+        page_text.provenance(1, Provenance(slots=(SLOT,), calls=(CALL,))),
+    ],
+)
+def test_hostile_text_is_shown_and_never_becomes_markup(html: str) -> None:
+    assert "<script" not in html
+    assert "<img" not in html
+    assert "&lt;script&gt;window.pwned = 1&lt;/script&gt;" in html
+    assert 'alert(1)>"' not in html
+
+
+def test_a_shelf_links_to_stories_and_counts_them() -> None:
+    html = page_text.shelf([SUMMARY])
+    assert "1,200 words" in html
+    assert "1 paragraph ·" in html
+    assert "4 March 2026" in html
+    assert 'href="?story=' in html
+
+
+def test_an_empty_shelf_says_so() -> None:
+    assert "No story yet" in page_text.shelf([])
+
+
+def test_a_document_numbers_its_paragraphs_and_keeps_line_breaks() -> None:
+    html = page_text.document("T", [step("One.\n\nTwo.", 7)], "en")
+    assert 'data-depth="7"' in html
+    assert '<p dir="auto">One.</p><p dir="auto">Two.</p>' in html
+
+
+def test_a_draft_shows_its_plan_until_words_come() -> None:
+    assert "She opens it." in page_text.draft("", "She opens it.")
+    assert "She opens it." not in page_text.draft("The door", "She opens it.")
+
+
+def test_nothing_to_say_is_no_box() -> None:
+    assert page_text.notice("") == ""
+    assert page_text.cut_off(None) == ""
+
+
+def test_the_writers_last_prompt_is_the_open_one() -> None:
+    html = page_text.provenance(1, Provenance(slots=(), calls=(CALL, CALL)))
+    assert html.count("<details open>") == 1
+    assert html.index("<details open>") < html.index("<details>")
+
+
+def test_memory_before_the_first_paragraph() -> None:
+    assert "premise" in page_text.memory_change(None)

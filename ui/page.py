@@ -1,0 +1,307 @@
+"""The page: its components, and which handler each of them calls. No handler lives here."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from storyloom.memory.errors import StoryloomError
+from storyloom.memory.story import Mode
+from storyloom.ui import page_text, page_view
+from storyloom.ui.page_theme import theme
+from storyloom.ui.page_view import House, Place, View
+
+# Who asks decides whose stories are shown.
+Houses = Callable[[str | None], House]
+Handler = Callable[..., View]
+
+STYLE = Path(__file__).with_name("style.css")
+_MODES = [("A novel", Mode.NOVEL.value), ("A document", Mode.DOCUMENT.value), ("A game to play", "fiction")]
+_NO_CHOICE = ("Let Storyloom choose", 0)
+
+# A paragraph's number tells which paragraph was meant.
+_PICK = """element.addEventListener('click', event => {
+  const mark = event.target.closest('[data-depth]');
+  if (mark) trigger('click', {depth: Number(mark.dataset.depth)});
+});"""
+# The address follows the page, so that a reload, a second tab or a link opens the same place.
+_ADDRESS = """address => {
+  const next = address ? '?' + address : location.pathname;
+  if (location.search !== (address ? '?' + address : '')) history.replaceState(null, '', next);
+}"""
+# A story opens where it can be gone on with, once it is on the page.
+_TO_END = """() => {
+  const look = tries => {
+    const text = document.querySelector('#text article');
+    if (text) text.scrollIntoView({block: 'end'});
+    else if (tries) setTimeout(look, 50, tries - 1);
+  };
+  look(40);
+}"""
+_TO_DRAFT = """() => setTimeout(() => document.getElementById('draft')
+  ?.scrollIntoView({block: 'nearest', behavior: 'smooth'}), 60)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The page's components, by the name of the value in ``View`` that they show."""
+
+    page: gr.Blocks
+    place: gr.State
+    address: gr.Textbox
+    masthead: gr.HTML
+    shelf: gr.HTML
+    text: gr.HTML
+    draft: gr.HTML
+    status: gr.HTML
+    notice: gr.HTML
+    cut_off: gr.HTML
+    plans: gr.Radio
+    own_plan: gr.Textbox
+    memory: gr.Textbox
+    memory_note: gr.HTML
+    memory_change: gr.HTML
+    strands: gr.Dropdown
+    depth: gr.Number
+    provenance: gr.HTML
+    about: gr.HTML
+    # Places that come and go.
+    library: gr.Column
+    story: gr.Row
+    bar: gr.Row
+    interrupted: gr.Column
+    about_paragraph: gr.Accordion
+    # What starts a story.
+    premise: gr.Textbox
+    title: gr.Textbox
+    mode: gr.Radio
+    # Buttons.
+    begin: gr.Button
+    earlier: gr.Button
+    write: gr.Button
+    stop: gr.Button
+    save_memory: gr.Button
+    look: gr.Button
+    branch: gr.Button
+    take_words: gr.Button
+    dismiss: gr.Button
+
+
+def build() -> Parts:
+    """Lay the page out; nothing on it does anything yet."""
+    made: dict[str, Any] = {}
+    with gr.Blocks(title="Storyloom", analytics_enabled=False, fill_width=True) as page:
+        made["place"] = gr.State(Place())
+        made["address"] = gr.Textbox(visible="hidden", label="Address")
+        made["masthead"] = gr.HTML(page_text.masthead(), elem_id="masthead")
+        with gr.Column(elem_id="library", visible=False) as made["library"]:
+            _library(made)
+        with gr.Row(elem_id="story", visible=False) as made["story"]:
+            with gr.Column(elem_id="book"):
+                _book(made)
+            with gr.Column(elem_id="margin"):
+                _margin(made)
+        with gr.Row(elem_id="bar", visible=False) as made["bar"]:
+            made["status"] = gr.HTML(elem_id="status")
+            made["stop"] = gr.Button("Stop", elem_id="stop", visible=False)
+            made["write"] = gr.Button("Write on", elem_id="write", variant="primary")
+        made["notice"] = gr.HTML(elem_id="notice")
+    return Parts(page=page, **made)
+
+
+def _library(made: dict[str, Any]) -> None:
+    made["premise"] = gr.Textbox(
+        label="What is the story about?",
+        placeholder="A lighthouse keeper finds a door in the sea…",
+        lines=4,
+        max_lines=12,
+        elem_id="premise",
+    )
+    made["title"] = gr.Textbox(label="Title (or leave it to Storyloom)", elem_id="title")
+    made["mode"] = gr.Radio(_MODES, value=Mode.NOVEL.value, label="What it will be", elem_id="mode")
+    made["begin"] = gr.Button("Begin", variant="primary", elem_id="begin")
+    made["shelf"] = gr.HTML(elem_id="shelf")
+
+
+def _book(made: dict[str, Any]) -> None:
+    made["earlier"] = gr.Button("Earlier paragraphs", elem_id="earlier", visible=False)
+    made["text"] = gr.HTML(elem_id="text", js_on_load=_PICK)
+    made["draft"] = gr.HTML(elem_id="draft")
+    with gr.Column(elem_id="cut-off", visible=False) as made["interrupted"]:
+        made["cut_off"] = gr.HTML()
+        with gr.Row():
+            made["take_words"] = gr.Button("Use as the plan", size="sm", elem_id="take-words")
+            made["dismiss"] = gr.Button("Dismiss", size="sm", elem_id="dismiss")
+    made["plans"] = gr.Radio([_NO_CHOICE], value=0, label="What happens next", elem_id="plans")
+    made["own_plan"] = gr.Textbox(
+        label="Or say it yourself",
+        placeholder="Write what should happen in the next paragraph…",
+        lines=2,
+        max_lines=8,
+        elem_id="own-plan",
+    )
+
+
+def _margin(made: dict[str, Any]) -> None:
+    with gr.Accordion("Memory", elem_id="memory-panel"):
+        made["memory"] = gr.Textbox(
+            label="What the story remembers just now", lines=6, max_lines=16, elem_id="memory"
+        )
+        made["save_memory"] = gr.Button("Save", size="sm", elem_id="save-memory")
+        made["memory_note"] = gr.HTML(elem_id="memory-note")
+        made["memory_change"] = gr.HTML(elem_id="memory-change")
+    with gr.Accordion("A paragraph", open=False, elem_id="about-paragraph") as made["about_paragraph"]:
+        made["depth"] = gr.Number(label="Number", precision=0, minimum=1, value=1, elem_id="depth")
+        with gr.Row():
+            made["look"] = gr.Button("How it was made", size="sm", elem_id="look")
+            made["branch"] = gr.Button("Branch from here", size="sm", elem_id="branch")
+        made["provenance"] = gr.HTML(elem_id="provenance")
+    with gr.Accordion("Strands", open=False, elem_id="strands-panel"):
+        made["strands"] = gr.Dropdown(label="Open strand", elem_id="strands", filterable=False)
+    with gr.Accordion("The story", open=False, elem_id="about-panel"):
+        made["about"] = gr.HTML(elem_id="about")
+
+
+def connect(parts: Parts, houses: Houses) -> None:
+    """Let every part call its handler."""
+    wiring = _Wiring(parts, houses)
+    place = parts.place
+    with parts.page:
+        arrived = parts.page.load(wiring.arrival(), None, wiring.outputs, **_QUIET)
+        wiring.watch(arrived.then(None, js=_TO_END, **_QUIET))
+        begun = wiring.on(parts.begin.click, page_view.begin, parts.premise, parts.title, parts.mode)
+        wiring.watch(begun)
+        went_on = wiring.on(parts.write.click, page_view.go_on, place, parts.plans, parts.own_plan)
+        wiring.watch(went_on.then(None, js=_TO_DRAFT, **_QUIET))
+        switched = wiring.on(parts.strands.input, page_view.switch, place, parts.strands)
+        wiring.watch(switched)
+        wiring.on(parts.stop.click, page_view.stop, place)
+        wiring.on(parts.earlier.click, page_view.earlier, place)
+        wiring.on(parts.save_memory.click, page_view.save_memory, place, parts.memory)
+        wiring.on(parts.look.click, page_view.look_into, place, parts.depth)
+        wiring.on(parts.branch.click, page_view.branch, place, parts.depth)
+        wiring.on(parts.take_words.click, page_view.take_words, place)
+        wiring.on(parts.dismiss.click, page_view.dismiss, place)
+        parts.text.click(wiring.picking(), place, wiring.outputs, **_QUIET)
+        parts.address.change(None, parts.address, None, js=_ADDRESS, **_QUIET)
+
+
+# Nothing is dimmed or covered while a handler runs, and no handler is an endpoint for scripts.
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+
+
+class _Wiring:
+    """Turns handlers of values into functions of components."""
+
+    def __init__(self, parts: Parts, houses: Houses) -> None:
+        self._parts = parts
+        self._houses = houses
+        self.outputs = [
+            getattr(parts, field.name)
+            for field in fields(parts)
+            if field.name not in ("page", "premise", "title", "mode", "begin")
+        ]
+
+    def on(self, event: Callable[..., Any], handler: Handler, *inputs: Any) -> Any:
+        """Call a handler at an event, with the inputs' values."""
+
+        def handle(request: gr.Request, *values: Any) -> dict[Any, Any]:
+            return self._told(lambda house: handler(house, *values), request)
+
+        return event(handle, list(inputs), self.outputs, **_QUIET)
+
+    def watch(self, event: Any) -> None:
+        """After an event: follow what is being written, and settle when it has ended."""
+        parts = self._parts
+        followed = event.then(self._following(), parts.place, self.outputs, **_QUIET)
+        self.on(followed.then, page_view.settle, parts.place, parts.memory, parts.own_plan)
+
+    def arrival(self) -> Callable[..., dict[Any, Any]]:
+        """What a page does when it is opened."""
+
+        def arrive(request: gr.Request) -> dict[Any, Any]:
+            query = {name: str(value) for name, value in dict(request.query_params).items()}
+            return self._told(lambda house: page_view.arrive(house, query), request)
+
+        return arrive
+
+    def picking(self) -> Callable[..., dict[Any, Any]]:
+        """What a click on a paragraph's number does."""
+
+        def pick(place: Place, event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
+            depth = int(event.depth)
+            shown = self._told(lambda house: page_view.look_into(house, place, depth), request)
+            return {**shown, self._parts.about_paragraph: gr.update(open=True)}
+
+        return pick
+
+    def _following(self) -> Callable[..., AsyncIterator[dict[Any, Any]]]:
+        async def follow(request: gr.Request, place: Place) -> AsyncIterator[dict[Any, Any]]:
+            # Gradio empties the outputs of a generator that yields nothing.
+            yield shown(View(), self._parts)
+            async for view in page_view.follow(self._houses(request.username), place):
+                yield shown(view, self._parts)
+
+        return follow
+
+    def _told(self, handler: Callable[[House], View], request: gr.Request) -> dict[Any, Any]:
+        """A handler's view; a problem is told on the page in a paragraph."""
+        try:
+            return shown(handler(self._houses(request.username)), self._parts)
+        except StoryloomError as error:
+            return {self._parts.notice: page_text.notice(str(error))}
+
+
+_PLAIN = (
+    "place", "address", "masthead", "shelf", "text", "draft", "status", "notice", "cut_off", "own_plan",
+    "memory", "memory_note", "memory_change", "provenance", "about",
+)  # fmt: skip
+
+
+def shown(view: View, parts: Parts) -> dict[Any, Any]:
+    """What a view changes, as Gradio takes it."""
+    changes: dict[Any, Any] = {
+        getattr(parts, name): getattr(view, name) for name in _PLAIN if getattr(view, name) is not None
+    }
+    if view.is_open is not None:
+        changes[parts.library] = gr.update(visible=not view.is_open)
+        changes[parts.story] = changes[parts.bar] = gr.update(visible=view.is_open)
+    if view.busy is not None:
+        changes.update(_busy(view.busy, parts))
+    if view.has_earlier is not None:
+        changes[parts.earlier] = gr.update(visible=view.has_earlier)
+    if view.cut_off is not None:
+        changes[parts.interrupted] = gr.update(visible=bool(view.cut_off))
+    if view.plans is not None:
+        choices = [(text, number) for number, text in enumerate(view.plans, start=1)]
+        changes[parts.plans] = gr.update(choices=[*choices, _NO_CHOICE], value=0)
+    if view.strands is not None:
+        open_strand = view.place.strand_id if view.place else None
+        changes[parts.strands] = gr.update(choices=list(view.strands), value=open_strand or None)
+    if view.depth is not None:
+        changes[parts.depth] = max(1, view.depth)
+    return changes or {parts.notice: gr.skip()}
+
+
+def _busy(busy: bool, parts: Parts) -> dict[Any, Any]:
+    """While a paragraph comes, it can be stopped and read; what would leave it waits."""
+    still = gr.update(interactive=not busy)
+    return {
+        parts.write: gr.update(visible=not busy),
+        parts.stop: gr.update(visible=busy),
+        parts.plans: still,
+        parts.strands: still,
+        parts.branch: still,
+    }
+
+
+def page(houses: Houses) -> gr.Blocks:
+    """The whole page, ready to be served."""
+    parts = build()
+    connect(parts, houses)
+    return parts.page
+
+
+__all__ = ["STYLE", "Houses", "Parts", "build", "connect", "page", "shown", "theme"]

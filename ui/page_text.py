@@ -1,0 +1,132 @@
+"""The page's HTML: everything that a person or a model wrote is escaped here, and nowhere else."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from storyloom.memory.story import Call, Job, Provenance, SlotRecord, Step, Story, StorySummary, Strand
+
+_WRITERS = ("writer", "one_call")
+
+
+def shelf(stories: Sequence[StorySummary]) -> str:
+    """The list of stories, each a link that a reload or a second tab can open."""
+    if not stories:
+        return '<p class="quiet">No story yet. The first one will stand here.</p>'
+    rows = "".join(
+        f'<li><a href="?story={escape(story.id)}" dir="auto">{escape(story.title)}</a>'
+        f"<span>{_count(story.words, 'word')} · {_count(story.steps, 'paragraph')} · "
+        f"{story.updated_at:%-d %B %Y}</span></li>"
+        for story in stories
+    )
+    return f"<h2>Your stories</h2><ul>{rows}</ul>"
+
+
+def document(title: str, steps: Iterable[Step], language: str) -> str:
+    """Title and paragraphs as one text; each paragraph's number opens what is known about it."""
+    paragraphs = "".join(
+        f'<div class="paragraph"><button type="button" data-depth="{step.depth}" '
+        f'aria-label="About paragraph {step.depth}">{step.depth}</button>{_prose(step.paragraph)}</div>'
+        for step in steps
+    )
+    return f'<article lang="{escape(language)}"><h1 dir="auto">{escape(title)}</h1>{paragraphs}</article>'
+
+
+def draft(text: str, plan: str = "") -> str:
+    """The paragraph that is being written; until its first words come, what shall happen in it."""
+    if plan and not text:
+        return f'<div class="paragraph" aria-busy="true"><p class="quiet" dir="auto">{escape(plan)}</p></div>'
+    return f'<div class="paragraph" aria-busy="true">{_prose(text)}</div>'
+
+
+def masthead(title: str = "") -> str:
+    """The line above everything: the way back to the stories, and the open one's title."""
+    here = f'<span dir="auto">{escape(title)}</span>' if title else ""
+    return f'<nav aria-label="Stories"><a href="?">Storyloom</a>{here}</nav>'
+
+
+def notice(text: str) -> str:
+    """A message that a person should read, in a paragraph."""
+    return f'<p role="alert">{escape(text)}</p>' if text else ""
+
+
+def status(text: str) -> str:
+    """What is being done just now."""
+    return f'<p role="status">{escape(text)}</p>'
+
+
+def memory_change(step: Step | None) -> str:
+    """What the last step added to short-term memory and dropped from it, and why."""
+    if step is None:
+        return '<p class="quiet">Before the first paragraph it holds the premise alone.</p>'
+    rows = [f'<li class="added" dir="auto">{escape(note.text)}</li>' for note in step.added]
+    rows += [
+        f'<li class="dropped" dir="auto">{escape(gone.note.text)}<span>{escape(gone.reason)}</span></li>'
+        for gone in step.dropped
+    ]
+    body = f"<ul>{''.join(rows)}</ul>" if rows else '<p class="quiet">Nothing.</p>'
+    return f"<h4>Changed by paragraph {step.depth}</h4>{body}"
+
+
+def about(story: Story, strand: Strand) -> str:
+    """Premise and outline, and the links that download the story."""
+    links = " ".join(
+        f'<a href="export/{escape(story.id)}.{suffix}?strand={escape(strand.id)}" download>{label}</a>'
+        for suffix, label in (("md", "Markdown"), ("txt", "plain text"), ("json", "everything, as JSON"))
+    )
+    outline = f'<h4>Outline</h4><p dir="auto">{escape(story.outline)}</p>' if story.outline else ""
+    return (
+        f'<h4>Premise</h4><p dir="auto">{escape(story.premise)}</p>{outline}'
+        f'<h4>Take it with you</h4><p class="links">{links}</p>'
+    )
+
+
+def cut_off(job: Job | None) -> str:
+    """A paragraph that was cut off before it was committed."""
+    if job is None:
+        return ""
+    return (
+        f"<h4>Paragraph {job.depth} was cut off. These words had come:</h4>"
+        f'<blockquote dir="auto">{escape(job.journal)}</blockquote>'
+    )
+
+
+def provenance(depth: int, record: Provenance) -> str:
+    """The exact prompt of a paragraph, what was woven into it, and the other agents' calls."""
+    writing = [call for call in record.calls if call.agent in _WRITERS]
+    others = [call for call in record.calls if call.agent not in _WRITERS]
+    return (
+        f"<h4>What went into paragraph {depth}</h4>{_slots(record.slots)}"
+        + "".join(_call(call, number == 0) for number, call in enumerate(reversed(writing)))
+        + "".join(_call(call, False) for call in others)
+    )
+
+
+def _prose(text: str) -> str:
+    parts = [part for part in text.split("\n") if part.strip()] or [""]
+    return "".join(f'<p dir="auto">{escape(part)}</p>' for part in parts)
+
+
+def _slots(slots: Iterable[SlotRecord]) -> str:
+    rows = "".join(map(_slot, slots))
+    head = "<tr><th>Part</th><th>Source</th><th>Tokens</th><th>Score</th><th></th></tr>"
+    return f'<div class="table"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+
+
+def _slot(slot: SlotRecord) -> str:
+    score = "" if slot.score is None else f"{slot.score:.2f}"
+    cells = (slot.slot, slot.source, str(slot.tokens), score, "cut" if slot.cut else "")
+    return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+
+
+def _call(call: Call, is_open: bool) -> str:
+    verdict = f" · {escape(call.verdict)}" if call.verdict else ""
+    return (
+        f"<details{' open' if is_open else ''}><summary>{escape(call.agent.replace('_', ' '))}’s prompt "
+        f"<span>{call.prompt_tokens} tokens, {call.seconds:.1f} s{verdict}</span></summary>"
+        f'<pre class="prompt" tabindex="0">{escape(call.prompt)}</pre>'
+        f'<pre class="reply" tabindex="0">{escape(call.reply)}</pre></details>'
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

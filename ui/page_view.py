@@ -1,0 +1,340 @@
+"""What the page shows, as plain values, and the handlers that make it. Knows no component.
+
+Every handler takes the house it works for and the place it was called from, and returns a ``View``:
+the values that change. What a handler leaves ``None`` stays as it is on the page.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+from storyloom.app.events import Stage
+from storyloom.app.recurrence import Wish
+from storyloom.app.studio import Beginning, Studio, Written
+from storyloom.memory.errors import StoryNotFound, StrandNotFound
+from storyloom.memory.story import Job, Mode, Strand
+from storyloom.ui import page_text
+from storyloom.ui.page_writing import Progress, Writers
+
+WINDOW = 60
+# Ten looks a second at what has come: smooth to read, and little to send.
+_LOOK_SECONDS = 0.1
+# A text that can't be taken is refused at once: the page then stays as it is, the text in its box.
+_REFUSED_SECONDS = 0.2
+_DOING: Mapping[Stage, str] = {
+    "loading": "Waking the model…",
+    "waiting": "Waiting: this strand is being written elsewhere…",
+    "outlining": "Finding a title and an outline…",
+    "planning": "Thinking of what could come next…",
+    "recalling": "Looking back through the story…",
+    "writing": "Writing paragraph {depth}…",
+    "remembering": "Noting what happened…",
+    "saving": "Saving…",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What a handler works with: one owner's studio, and the server's writers."""
+
+    studio: Studio
+    writers: Writers
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one page is.
+
+    Attributes:
+        story_id: the open story; empty before one is opened.
+        strand_id: the open strand.
+        depth: the last paragraph that the page shows.
+        window: how many of the last paragraphs it shows.
+        memory: the short-term memory as it was put on the page.
+        writing_id: the writing that the page watches.
+    """
+
+    story_id: str = ""
+    strand_id: str = ""
+    depth: int = 0
+    window: int = WINDOW
+    memory: str = ""
+    writing_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What changes on the page; HTML where ``page_text`` makes it, else a component's plain value."""
+
+    place: Place | None = None
+    address: str | None = None
+    is_open: bool | None = None
+    busy: bool | None = None
+    masthead: str | None = None
+    shelf: str | None = None
+    text: str | None = None
+    has_earlier: bool | None = None
+    draft: str | None = None
+    status: str | None = None
+    notice: str | None = None
+    cut_off: str | None = None
+    plans: tuple[str, ...] | None = None
+    own_plan: str | None = None
+    memory: str | None = None
+    memory_note: str | None = None
+    memory_change: str | None = None
+    strands: tuple[tuple[str, str], ...] | None = None
+    depth: int | None = None
+    provenance: str | None = None
+    about: str | None = None
+
+
+def arrive(house: House, query: Mapping[str, str]) -> View:
+    """The page that an address asks for: a story, or the list of them."""
+    if not query.get("story"):
+        return library(house)
+    try:
+        return opened(house, Place(query["story"], query.get("strand", "")))
+    except (StoryNotFound, StrandNotFound) as error:
+        return replace(library(house), notice=page_text.notice(str(error)))
+
+
+def library(house: House) -> View:
+    """Every story, and the form that starts one."""
+    return View(
+        place=Place(),
+        address="",
+        is_open=False,
+        busy=False,
+        masthead=page_text.masthead(),
+        shelf=page_text.shelf(house.studio.stories()),
+        draft="",
+        status="",
+        notice="",
+    )
+
+
+def opened(house: House, place: Place) -> View:
+    """A story as it stands in the database, with whatever is being written in it."""
+    studio = house.studio
+    written = studio.show(place.story_id, place.strand_id or None, last=place.window)
+    story, strand, steps = written.story, written.strand, written.steps
+    last = steps[-1] if steps else None
+    memory = studio.memory(story.id, strand.id).text
+    writing = house.writers.of_strand(strand.id)
+    interrupted = [job for job in studio.interrupted(story.id, strand.id) if job.journal.strip()]
+    return View(
+        place=Place(
+            story.id, strand.id, _depth(written), place.window, memory, writing.id if writing else ""
+        ),
+        address=urlencode({"story": story.id, "strand": strand.id}),
+        is_open=True,
+        busy=writing is not None,
+        masthead=page_text.masthead(story.title),
+        text=page_text.document(story.title, steps, story.language),
+        has_earlier=bool(steps) and steps[0].depth > 1,
+        draft="",
+        status="",
+        notice="",
+        cut_off="" if writing else page_text.cut_off(_latest(interrupted)),
+        plans=tuple(plan.text for plan in last.plans) if last else (),
+        memory=memory,
+        memory_note="",
+        memory_change=page_text.memory_change(last),
+        strands=_strands(studio, story.id),
+        depth=_depth(written),
+        provenance="",
+        about=page_text.about(story, strand),
+    )
+
+
+def begin(house: House, premise: str, title: str, mode: str) -> View:
+    """Start a story; the page opens on it before it has a name."""
+    beginning = Beginning(premise=premise, title=title, mode=Mode(mode))
+    writing = house.writers.begin(house.studio, beginning)
+    if writing.ended_within(_REFUSED_SECONDS) and writing.error:
+        return View(notice=page_text.notice(writing.message))
+    return View(
+        place=Place(writing_id=writing.id),
+        is_open=True,
+        busy=True,
+        masthead=page_text.masthead(title),
+        text=page_text.document(title, (), ""),
+        draft=page_text.draft(""),
+        has_earlier=False,
+        cut_off="",
+        plans=(),
+        own_plan="",
+        memory="",
+        strands=(),
+        about="",
+        memory_change="",
+        provenance="",
+        status=page_text.status(_DOING["loading"]),
+        notice="",
+    )
+
+
+def go_on(house: House, place: Place, choice: int, own_plan: str) -> View:
+    """Write the next paragraph by the person's own plan, the one they chose, or neither (0)."""
+    wish = Wish(plan=own_plan) if own_plan.strip() else Wish(choice=choice or None)
+    head = house.studio.show(place.story_id, place.strand_id, last=1)
+    if wish.choice is not None and _depth(head) != place.depth:
+        return replace(
+            opened(house, place),
+            notice=page_text.notice(
+                "The story went on elsewhere, so the plans are new ones. Here they are: choose again."
+            ),
+        )
+    writing = house.writers.go_on(house.studio, place.story_id, place.strand_id, wish)
+    if writing.ended_within(_REFUSED_SECONDS) and writing.error:
+        return View(notice=page_text.notice(writing.message))
+    return View(
+        place=replace(place, writing_id=writing.id),
+        busy=True,
+        draft=page_text.draft(""),
+        status=page_text.status(_DOING["loading"]),
+        notice="",
+        cut_off="",
+        own_plan="",
+    )
+
+
+def stop(house: House, place: Place) -> View:
+    """Ask the writing that the page watches to end."""
+    writing = house.writers.get(place.writing_id)
+    if writing is None or writing.done:
+        return View()
+    writing.stop()
+    return View(status=page_text.status("Stopping…"))
+
+
+async def follow(house: House, place: Place) -> AsyncIterator[View]:
+    """What is being written, again and again until it ends; the same for any number of pages."""
+    writing = house.writers.get(place.writing_id)
+    seen: Progress | None = None
+    while writing is not None and not writing.done:
+        now = writing.progress
+        if now != seen:
+            yield _moment(seen, now)
+            seen = now
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def settle(house: House, place: Place, memory: str, own_plan: str) -> View:
+    """The page after a writing has ended: what was committed, what was cut off, what went wrong.
+
+    Args:
+        house: the owner's studio and the writers.
+        place: where the page is.
+        memory: the memory box as it stands; an edit that isn't saved yet stays in it.
+        own_plan: the plan box as it stands.
+    """
+    writing = house.writers.get(place.writing_id)
+    if writing is None:
+        return View(busy=False)
+    progress, told = writing.progress, page_text.notice(writing.message)
+    if not progress.story_id:  # the story never came to have a strand
+        return replace(library(house), notice=told)
+    after = opened(house, replace(place, story_id=progress.story_id, strand_id=progress.strand_id))
+    unspent = writing.wish.plan if writing.error and not own_plan.strip() else None
+    view = replace(after, notice=told, own_plan=unspent)
+    if not place.story_id or memory == place.memory:
+        return view
+    return replace(
+        view,
+        memory=None,
+        memory_note=page_text.notice(
+            "Your edit isn't saved yet, and the story's memory has changed since. Saving replaces it."
+        ),
+    )
+
+
+def save_memory(house: House, place: Place, text: str) -> View:
+    """Replace the short-term memory by the person's text; the old one is kept as a revision."""
+    saved = house.studio.set_short_memory(place.story_id, text, place.strand_id).text
+    return View(
+        place=replace(place, memory=saved),
+        memory=saved,
+        memory_note=page_text.status("Saved: the next paragraph will be written with it."),
+        notice="",
+    )
+
+
+def earlier(house: House, place: Place) -> View:
+    """More of the story's beginning."""
+    more = replace(place, window=place.window + WINDOW)
+    view = opened(house, more)
+    return View(place=replace(place, window=more.window), text=view.text, has_earlier=view.has_earlier)
+
+
+def look_into(house: House, place: Place, depth: int) -> View:
+    """The exact prompt of a paragraph, and all that is known about it."""
+    record = house.studio.provenance(place.story_id, depth, place.strand_id)
+    return View(depth=depth, provenance=page_text.provenance(depth, record), notice="")
+
+
+def branch(house: House, place: Place, depth: int) -> View:
+    """Open a new strand that keeps everything up to a paragraph."""
+    strand = house.studio.branch(place.story_id, depth, place.strand_id)
+    return replace(
+        opened(house, Place(place.story_id, strand.id)),
+        status=page_text.status(f"A new strand, the same up to paragraph {depth}."),
+    )
+
+
+def switch(house: House, place: Place, strand_id: str) -> View:
+    """Open another strand of the same story."""
+    return opened(house, Place(place.story_id, strand_id))
+
+
+def take_words(house: House, place: Place) -> View:
+    """Put the words of the cut-off paragraph into the plan box."""
+    job = _offered(house, place)
+    return View(own_plan=job.journal.strip()) if job else View(cut_off="")
+
+
+def dismiss(house: House, place: Place) -> View:
+    """Stop offering the cut-off paragraph; an older one is offered next."""
+    job = _offered(house, place)
+    if job is not None:
+        house.studio.dismiss(job)
+    return View(cut_off=page_text.cut_off(_offered(house, place)))
+
+
+def _moment(seen: Progress | None, now: Progress) -> View:
+    """What changed between two looks; a new story has a name of its own only at a later one."""
+    named = now.title if seen is None or now.title != seen.title else ""
+    doing = seen is None or (now.stage, now.depth) != (seen.stage, seen.depth)
+    drafted = seen is None or (now.text, now.plan) != (seen.text, seen.plan)
+    return View(
+        address=urlencode({"story": now.story_id}) if named else None,
+        masthead=page_text.masthead(named) if named else None,
+        text=page_text.document(named, (), "") if named else None,
+        draft=page_text.draft(now.text, now.plan) if drafted else None,
+        status=page_text.status(_DOING[now.stage].format(depth=now.depth)) if doing else None,
+    )
+
+
+def _offered(house: House, place: Place) -> Job | None:
+    interrupted = house.studio.interrupted(place.story_id, place.strand_id)
+    return _latest([job for job in interrupted if job.journal.strip()])
+
+
+def _latest(jobs: list[Job]) -> Job | None:
+    return max(jobs, key=lambda job: job.created_at, default=None)
+
+
+def _depth(written: Written) -> int:
+    return written.steps[-1].depth if written.steps else 0
+
+
+def _strands(studio: Studio, story_id: str) -> tuple[tuple[str, str], ...]:
+    """Every strand as (what a person reads, its id)."""
+    return tuple((_strand_name(strand, depth), strand.id) for strand, depth in studio.branches(story_id))
+
+
+def _strand_name(strand: Strand, depth: int) -> str:
+    name = strand.name or (f"From paragraph {strand.fork_depth}" if strand.parent_id else "The story")
+    return f"{name} · {depth} paragraph{'' if depth == 1 else 's'} · {strand.id[:4]}"

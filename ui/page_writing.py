@@ -1,0 +1,190 @@
+"""Writing beside the page: a thread a request, watched by whoever looks, ended by Stop alone.
+
+A closed tab only stops watching: the paragraph is finished and committed, and the next look finds it.
+"""
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from typing import Any
+
+from storyloom.app.events import Cancelled, Listener, Stage
+from storyloom.app.recurrence import Wish
+from storyloom.app.studio import Beginning, Studio
+from storyloom.memory.errors import StoryloomError
+from storyloom.memory.story import Story
+
+_log = logging.getLogger(__name__)
+
+MOST_AT_ONCE = 32
+# A finished writing is kept for the pages that still look at it.
+_KEPT = 256
+_UNFORESEEN = (
+    "Something went wrong that Storyloom didn't foresee; the terminal that runs it says more. "
+    "Everything written before is kept: try again, or reload the page."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a writing is, at one moment.
+
+    Attributes:
+        stage: what is being done.
+        depth: the paragraph that is written.
+        text: its words so far.
+        story_id: the story, once it is known.
+        strand_id: the strand, once it is known.
+        title: a new story's title, once it has one.
+        plan: what shall happen in the paragraph, once that is decided.
+    """
+
+    stage: Stage = "loading"
+    depth: int = 0
+    text: str = ""
+    story_id: str = ""
+    strand_id: str = ""
+    title: str = ""
+    plan: str = ""
+
+
+class Writing(Listener):
+    """One request to write, as the page sees it. Written by its own thread, read by any."""
+
+    def __init__(self, *, story_id: str = "", strand_id: str = "", wish: Wish | None = None) -> None:
+        self.id = secrets.token_hex(8)
+        self.wish = wish or Wish()
+        self.progress = Progress(story_id=story_id, strand_id=strand_id)
+        self._stop = threading.Event()
+        self._result: Future[None] | None = None
+
+    def ends_with(self, result: Future[None]) -> None:
+        """Learn where the thread's end will be told."""
+        self._result = result
+
+    def stop(self) -> None:
+        """Ask it to end; what is committed stands."""
+        self._stop.set()
+
+    @property
+    def done(self) -> bool:
+        """Whether the thread has ended."""
+        return self._result is not None and self._result.done()
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended it before its time, once it has ended."""
+        return self._result.exception() if self._result is not None and self._result.done() else None
+
+    def ended_within(self, seconds: float) -> bool:
+        """Wait that long for its end."""
+        return self._result is not None and not wait([self._result], timeout=seconds).not_done
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it ended because it was asked to."""
+        return isinstance(self.error, Cancelled)
+
+    @property
+    def message(self) -> str:
+        """What a person should be told about how it ended; empty when all is well."""
+        if self.error is None or self.stopped:
+            return ""
+        return str(self.error) if isinstance(self.error, StoryloomError) else _UNFORESEEN
+
+    def on_story(self, story: Story) -> None:
+        """The story was made, or got its title."""
+        self._show(story_id=story.id, title=story.title)
+
+    def on_stage(self, stage: Stage, depth: int) -> None:
+        """Something else is being done."""
+        self._show(stage=stage, depth=depth)
+
+    def on_plan(self, plan: str, depth: int) -> None:
+        """What shall happen is decided."""
+        self._show(plan=plan, depth=depth)
+
+    def on_text(self, text: str) -> None:
+        """The next words."""
+        self._show(text=self.progress.text + text)
+
+    def on_redraw(self, reason: str) -> None:  # noqa: ARG002  (the reason stands in the provenance)
+        """The words so far were thrown away."""
+        self._show(text="")
+
+    def cancelled(self) -> bool:
+        """Whether Stop was pressed."""
+        return self._stop.is_set()
+
+    def placed(self, story_id: str, strand_id: str) -> None:
+        """The strand that is written is known."""
+        self._show(story_id=story_id, strand_id=strand_id)
+
+    def _show(self, **changed: Any) -> None:
+        self.progress = replace(self.progress, **changed)
+
+
+class Writers:
+    """Every writing of the server, of all its pages."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(max_workers=MOST_AT_ONCE, thread_name_prefix="writing")
+        self._lock = threading.Lock()
+        self._writings: dict[str, Writing] = {}
+
+    def begin(self, studio: Studio, beginning: Beginning) -> Writing:
+        """Start a story and write its first paragraph."""
+
+        def write(writing: Writing) -> None:
+            begun = studio.begin(beginning, writing)
+            writing.placed(begun.story.id, begun.strand.id)
+            for _ in studio.write(begun.story.id, writing, strand=begun.strand.id):
+                pass
+
+        return self._start(Writing(), write)
+
+    def go_on(self, studio: Studio, story_id: str, strand_id: str, wish: Wish) -> Writing:
+        """Write the next paragraph of a strand."""
+
+        def write(writing: Writing) -> None:
+            for _ in studio.write(story_id, writing, wish=wish, strand=strand_id):
+                pass
+
+        return self._start(Writing(story_id=story_id, strand_id=strand_id, wish=wish), write)
+
+    def get(self, writing_id: str) -> Writing | None:
+        """A writing by its id; None when it is unknown or long done."""
+        with self._lock:
+            return self._writings.get(writing_id)
+
+    def of_strand(self, strand_id: str) -> Writing | None:
+        """The writing that is at work on a strand, if any."""
+        with self._lock:
+            at_work = (one for one in self._writings.values() if not one.done)
+            return next((one for one in at_work if one.progress.strand_id == strand_id), None)
+
+    def close(self) -> None:
+        """Stop every writing, and wait until each has kept what it has."""
+        with self._lock:
+            for writing in self._writings.values():
+                writing.stop()
+        self._threads.shutdown(wait=True)
+
+    def _start(self, writing: Writing, write: Callable[[Writing], None]) -> Writing:
+        with self._lock:
+            for old in [one.id for one in self._writings.values() if one.done][:-_KEPT]:
+                del self._writings[old]
+            self._writings[writing.id] = writing
+        result = self._threads.submit(write, writing)
+        writing.ends_with(result)
+        result.add_done_callback(_log_unforeseen)
+        return writing
+
+
+def _log_unforeseen(result: Future[None]) -> None:
+    error = result.exception()
+    if error is not None and not isinstance(error, StoryloomError):
+        _log.error("A paragraph could not be written.", exc_info=error)
