@@ -7,7 +7,6 @@ and one transaction commits all that a step brought. (arXiv 2305.13304)
 
 import hashlib
 import time
-from collections import OrderedDict
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
@@ -18,12 +17,12 @@ from storyloom.app.agents.planner import Offer, Planner
 from storyloom.app.agents.scene import Scene
 from storyloom.app.agents.writer import Draft, Writer
 from storyloom.app.events import Listener, Stage
+from storyloom.app.indexes import Indexes
 from storyloom.app.leases import Lease, Leases
 from storyloom.app.profiles import Profile
 from storyloom.memory.errors import StepConflict
 from storyloom.memory.ports import Embedder
 from storyloom.memory.recall import RecallRule, choose, query_terms
-from storyloom.memory.repetition import StoryIndex
 from storyloom.memory.story import (
     Call,
     JobState,
@@ -42,7 +41,6 @@ from storyloom.storage.database import Database
 
 _RECENT_PLANS = 12
 _SEARCHED = 24
-_INDEXES_KEPT = 16
 # A step that lost its place is written again on top of the winner's; a third loss is told.
 _TRIES = 3
 
@@ -82,10 +80,6 @@ class _Past:
     def depth(self) -> int:
         return self.head.depth + 1 if self.head else 1
 
-    @property
-    def offered(self) -> tuple[Plan, ...]:
-        return self.head.plans if self.head else ()
-
 
 @dataclass(frozen=True, slots=True)
 class _Written:
@@ -112,7 +106,7 @@ class Recurrence:
         self._embedder = embedder
         self._rule = rule
         self._leases = Leases(database)
-        self._indexes: OrderedDict[str, _Index] = OrderedDict()
+        self._indexes = Indexes(database)
 
     def step(self, strand: Strand, wish: Wish, seed: int, cast: Cast, listener: Listener) -> Step:
         """Write and commit the next step of a strand.
@@ -163,15 +157,17 @@ class Recurrence:
         started = time.monotonic()
         past = self._load(strand)
         scene = self._scene(past, strand, derived_seed(seed, past.depth))
-        plan, calls = self._plan(scene, past, wish, cast, listener)
+        scene, planning = self._offered(scene, wish, cast, listener)
+        plan, choosing = self._plan(scene, wish, cast)
         listener.on_plan(plan.text, past.depth)
         scene = replace(scene, plan=plan.text, recalled=self._recalled(past, plan, listener))
         draft, update, offer = self._write(scene, cast, listener)
-        written = _Written(plan, draft, update, offer, (*calls, *draft.calls, *update.calls, *offer.calls))
+        calls = (*planning, *choosing, *draft.calls, *update.calls, *offer.calls)
+        written = _Written(plan, draft, update, offer, calls)
         listener.on_stage("saving", past.depth)
         step = self._assemble(strand, scene, written, cast, time.monotonic() - started)
         self._commit(step, written, listener.lease)
-        self._indexes[strand.id].add(step)
+        self._indexes.add(step)
         listener.on_step(step)
         return step
 
@@ -197,26 +193,29 @@ class Recurrence:
             last=past.head.paragraph if past.head else "",
             recalled=(),
             recent_plans=past.recent_plans,
-            index=self._index(strand, past),
+            index=self._indexes.of(strand.id, depth=past.depth - 1, version=past.story.version),
             seed=seed,
-            offered=past.offered,
+            offered=past.head.plans if past.head else (),
         )
 
-    def _plan(
-        self, scene: Scene, past: _Past, wish: Wish, cast: Cast, listener: "_Journalling"
-    ) -> tuple[Plan, tuple[Call, ...]]:
+    def _offered(
+        self, scene: Scene, wish: Wish, cast: Cast, listener: "_Journalling"
+    ) -> tuple[Scene, tuple[Call, ...]]:
+        """The scene with plans to choose from; the opening has none before it and gets its own."""
+        if scene.offered or wish.plan:
+            return scene, ()
+        listener.on_stage("planning", scene.depth)
+        offer = cast.planner.offer(scene)
+        return replace(scene, offered=offer.plans), offer.calls
+
+    def _plan(self, scene: Scene, wish: Wish, cast: Cast) -> tuple[Plan, tuple[Call, ...]]:
         """The person's plan, the one they chose, or the editor's choice of the three."""
         if wish.plan:
             return Plan(wish.plan, Origin.PERSON), ()
-        plans, calls = past.offered, ()
-        if not plans:
-            listener.on_stage("planning", past.depth)
-            offer = cast.planner.offer(scene)
-            plans, calls = offer.plans, offer.calls
         if wish.choice is not None:
-            return plans[wish.choice - 1], calls
-        choice = cast.editor.choose(scene, plans)
-        return Plan(choice.text, choice.origin), (*calls, *choice.calls)
+            return scene.offered[wish.choice - 1], ()
+        choice = cast.editor.choose(scene, scene.offered)
+        return Plan(choice.text, choice.origin), choice.calls
 
     def _recalled(self, past: _Past, plan: Plan, listener: "_Journalling") -> tuple[Item, ...]:
         if past.head is None or past.depth - self._rule.recent <= 1:
@@ -290,34 +289,6 @@ class Recurrence:
             work.jobs.finish(lease.job.id, lease.job.worker, JobState.FAILED, "another writer came first")
             work.jobs.dismiss(lease.job.id)
             work.commit()
-
-    def _index(self, strand: Strand, past: _Past) -> StoryIndex:
-        """The strand's n-grams, kept between steps so that a step's cost doesn't grow with the story."""
-        kept = self._indexes.pop(strand.id, None)
-        if kept is None or kept.version != past.story.version or kept.depth > past.depth - 1:
-            kept = _Index(StoryIndex(), 0, past.story.version)
-        if kept.depth < past.depth - 1:
-            with self._database.unit_of_work(write=False) as work:
-                for depth, text in work.steps.paragraphs(strand.id, first=kept.depth + 1):
-                    kept.index.add(text)
-                    kept.depth = depth
-        self._indexes[strand.id] = kept
-        while len(self._indexes) > _INDEXES_KEPT:
-            self._indexes.popitem(last=False)
-        return kept.index
-
-
-@dataclass(slots=True)
-class _Index:
-    """The n-grams of a strand up to ``depth``, as the story stood at ``version``."""
-
-    index: StoryIndex
-    depth: int
-    version: int
-
-    def add(self, step: Step) -> None:
-        self.index.add(step.paragraph)
-        self.depth = step.depth
 
 
 class _Journalling(Listener):

@@ -1,0 +1,60 @@
+"""What every strand has said so far, as n-grams kept between steps so that no step reads the whole story."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from storyloom.memory.repetition import StoryIndex
+from storyloom.memory.story import Step
+from storyloom.storage.database import Database
+
+_KEPT = 16
+
+
+@dataclass(slots=True)
+class _Read:
+    """The n-grams of a strand up to ``depth``, as the story stood at ``version``."""
+
+    index: StoryIndex
+    depth: int
+    version: int
+
+
+class Indexes:
+    """The indexes of the strands written lately. Safe to share between threads that write different strands."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._read: OrderedDict[str, _Read] = OrderedDict()
+
+    def of(self, strand_id: str, *, depth: int, version: int) -> StoryIndex:
+        """The index of a strand's steps 1 to ``depth``.
+
+        Args:
+            strand_id: the strand.
+            depth: its head's depth.
+            version: the story's; another one means that something was edited, and all is read again.
+        """
+        with self._lock:
+            read = self._read.pop(strand_id, None)
+        if read is None or read.version != version or read.depth > depth:
+            read = _Read(StoryIndex(), 0, version)
+        if read.depth < depth:
+            with self._database.unit_of_work(write=False) as work:
+                for at, text in work.steps.paragraphs(strand_id, first=read.depth + 1, last=depth):
+                    read.index.add(text)
+                    read.depth = at
+        with self._lock:
+            self._read[strand_id] = read
+            while len(self._read) > _KEPT:
+                self._read.popitem(last=False)
+        return read.index
+
+    def add(self, step: Step) -> None:
+        """Take in a step that was committed on top of what was read."""
+        with self._lock:
+            read = self._read.get(step.strand_id)
+            if read is not None and read.depth == step.depth - 1:
+                read.index.add(step.paragraph)
+                read.depth = step.depth
