@@ -15,6 +15,7 @@ BUSY_SECONDS = 10.0
 # The execution option that names the statement which begins a transaction: "BEGIN" reads one snapshot,
 # "BEGIN IMMEDIATE" also takes the write lock at once, so that a unit of work never has to be tried again.
 BEGIN_OPTION = "storyloom_begin"
+_PAUSE_SECONDS = 0.02
 
 _MEANING = {
     sqlite3.SQLITE_BUSY: "is locked: another program has been writing to it for too long. "
@@ -92,18 +93,16 @@ def _begin(connection: Connection) -> None:
 def _use_write_ahead_log(engine: Engine, busy_seconds: float) -> None:
     """Switch the file to WAL, which lasts; SQLite doesn't wait for other openers here, so this does."""
     deadline = time.monotonic() + busy_seconds
-    raw = engine.raw_connection()
-    try:
-        while True:
-            try:
-                raw.cursor().execute("PRAGMA journal_mode = WAL")
-                return
-            except sqlite3.DatabaseError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise explained(error, str(engine.url.database)) from error
-                time.sleep(0.02)
-    finally:
-        raw.close()
+    while True:
+        try:
+            with closing(engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.DatabaseError as error:
+            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                engine.dispose()
+                raise _unavailable(error, engine) from error
+            time.sleep(_PAUSE_SECONDS)
 
 
 def _explain(context: ExceptionContext) -> Exception | None:
@@ -116,14 +115,15 @@ def _explain(context: ExceptionContext) -> Exception | None:
     if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.IntegrityError):
         return None
     # An error in our own SQL is a fault to be found, not a state of the file to be told about.
-    if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
-        return None
-    file = context.engine.url.database if context.engine is not None else None
-    return explained(error, file or "")
+    return None if _code(error) == sqlite3.SQLITE_ERROR else _unavailable(error, context.engine)
 
 
-def explained(error: sqlite3.Error, file: str) -> StoreUnavailable:
+def _unavailable(error: sqlite3.Error, engine: Engine | None) -> StoreUnavailable:
     """What a driver's error means, in words that say what to do."""
-    primary_code = error.sqlite_errorcode & 0xFF
-    meaning = _MEANING.get(primary_code, f"can't be used: {error}. Run `storyloom doctor` to check it.")
-    return StoreUnavailable(f"The database {file} {meaning}")
+    meaning = _MEANING.get(_code(error), f"can't be used: {error}. Run `storyloom doctor` to check it.")
+    return StoreUnavailable(f"The database {engine.url.database if engine else ''} {meaning}")
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; errors that the driver raises by itself have none."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

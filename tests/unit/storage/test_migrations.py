@@ -1,0 +1,128 @@
+import re
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext, MigrationStep, RevisionStep
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.schema import SchemaItem
+
+from storyloom.memory.errors import StoreUnavailable
+from storyloom.storage import migrations
+from storyloom.storage.database import Database
+from storyloom.storage.tables import Row
+
+
+def script() -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    return ScriptDirectory.from_config(config)
+
+
+def ours(_item: SchemaItem, name: str | None, kind: str, _reflected: bool, _other: SchemaItem | None) -> bool:
+    """The full-text index and its shadow tables aren't SQLModel's."""
+    return not (kind == "table" and str(name).startswith(("passage_fts", "sqlite_")))
+
+
+def test_head_is_the_newest_script_and_scripts_are_numbered_without_a_gap() -> None:
+    assert script().get_current_head() == migrations.HEAD
+    names = [found.revision for found in script().walk_revisions()]
+    assert names == [f"{number:04}" for number in range(len(names), 0, -1)]
+
+
+def test_the_migrated_schema_is_the_tables_schema(database: Database) -> None:
+    with database._engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True, "include_object": ours}
+        )
+        assert compare_metadata(context, Row.metadata) == []
+
+
+def test_the_migrated_tables_are_written_as_the_metadata_writes_them(
+    database: Database, tmp_path: Path
+) -> None:
+    """Alembic's comparison doesn't see partial indexes, cascades and primary keys' names: the SQL does."""
+    created = create_engine(f"sqlite:///{tmp_path / 'created.sqlite3'}")
+    with created.begin() as connection:
+        Row.metadata.create_all(connection)
+        expected = statements(connection)
+    created.dispose()
+    with database._engine.connect() as connection:
+        migrated = statements(connection)
+    assert migrated == expected
+
+
+def statements(connection: Connection) -> dict[str, set[str]]:
+    """The parts of each CREATE statement, in no order: a comma between them means nothing."""
+    query = (
+        "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'passage_fts%' "
+        "AND name NOT LIKE 'alembic%' AND name NOT LIKE 'sqlite_%'"
+    )
+    return {
+        row[0]: {part.strip().rstrip(",") for part in re.split(r"\n|\t", row[1]) if part.strip()}
+        for row in connection.execute(text(query))
+    }
+
+
+def test_an_old_database_is_brought_up_step_by_step(tmp_path: Path) -> None:
+    """From nothing to each revision in turn, then opened: every old version still opens."""
+    for number, known in enumerate(reversed(list(script().walk_revisions()))):
+        file = tmp_path / f"{number}.sqlite3"
+        engine = create_engine(f"sqlite:///{file}")
+        with engine.begin() as connection:
+            upgrade_to(connection, known.revision)
+        engine.dispose()
+        opened = Database(f"sqlite:///{file}")
+        assert opened.check() == []
+        opened.close()
+
+
+def upgrade_to(connection: Connection, revision: str) -> None:
+    scripts = script()
+
+    def steps(_heads: tuple[str, ...], _context: MigrationContext) -> list[RevisionStep]:
+        wanted = reversed(list(scripts.iterate_revisions(revision, "base")))
+        return [MigrationStep.upgrade_from_script(scripts.revision_map, found) for found in wanted]
+
+    context = MigrationContext.configure(connection, opts={"fn": steps})
+    with Operations.context(context):
+        context.run_migrations()
+
+
+def test_every_revision_can_be_taken_back(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'back.sqlite3'}")
+    with engine.begin() as connection:
+        upgrade_to(connection, migrations.HEAD)
+        context = MigrationContext.configure(connection)
+        with Operations.context(context):
+            for found in script().walk_revisions():
+                found.module.downgrade()
+        tables = (
+            connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars().all()
+        )
+    engine.dispose()
+    assert set(tables) <= {"alembic_version", "sqlite_sequence"}
+
+
+def test_a_newer_database_is_refused_and_left_alone(database: Database, database_file: Path) -> None:
+    with database._writer.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert "9999" in database.check()[0]
+    database.close()
+    before = database_file.read_bytes()
+    with pytest.raises(StoreUnavailable, match=r"schema 9999.*up to 0001.*Update Storyloom"):
+        Database(f"sqlite:///{database_file}")
+    assert database_file.read_bytes() == before
+
+
+def test_another_programs_database_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "other.sqlite3"
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE bookmarks (id INTEGER)"))
+    engine.dispose()
+    with pytest.raises(StoreUnavailable, match=r"another program.*'bookmarks'"):
+        Database(f"sqlite:///{file}")
