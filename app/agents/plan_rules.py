@@ -1,0 +1,118 @@
+"""What makes a sentence a plan: definite, new, and about this story. Knows no model.
+
+The shares are those that a 135M model's good plans keep to and its bad ones don't.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from storyloom.memory.form import cut_at_break, is_finished, is_first_person
+from storyloom.memory.function_words import content_words
+from storyloom.memory.names import names
+from storyloom.memory.text import ngrams, words
+
+LEAST_WORDS, MOST_WORDS = 6, 24
+_MOST_RETOLD = 0.3  # of its 4-grams, in what happened already
+_MOST_SHARED = 0.4  # of its bigrams, with another plan of the three
+_MOST_REPEATED = 0.5  # of its bigrams, with a plan of late
+_STUCK_AFTER = 4  # of the recent plans that have the same thing in them
+_NEW_NAMES = 1
+_VAGUE_ENGLISH = """
+adventure challenges complexities crossroads destiny embark embarks emotion emotions endless essence
+existence experience experiences explore fate future growth healing humanity identity impact inner journey
+legacy lesson lessons meaning mind moment mortality mysteries narrative passion personal possibilities
+potential power purpose realize realizes redemption reflect reflects resilience scene self-discovery sense
+significance soul story struggle struggles symbolism tale theme themes truths understanding wonder wonders
+"""
+_VAGUE = {"en": frozenset(_VAGUE_ENGLISH.split())}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRules:
+    """What a plan of one step is held to.
+
+    Attributes:
+        language: BCP 47 tag.
+        told: premise, memory and last paragraph: what a plan must go on from and not repeat.
+        recent: plans chosen lately, newest first.
+        siblings: plans accepted for this step so far.
+    """
+
+    language: str
+    told: str
+    recent: Sequence[str]
+    siblings: list[str] = field(default_factory=list)
+
+    def objection(self, plan: str, opening: str = "") -> str:
+        """Why a sentence can't be a plan; empty when it can.
+
+        Args:
+            plan: the whole sentence.
+            opening: its first words, where they were given to the model.
+        """
+        if runs_into(opening, plan):
+            return "runs into the opening's last word"
+        return self._form(plan) or self._novelty(plan) or self._relation(plan, opening)
+
+    def is_usable(self, plan: str) -> bool:
+        """The least that a plan needs when nothing better came: words, an end, and no twin."""
+        length = len(words(plan))
+        return (
+            LEAST_WORDS // 2 <= length <= 2 * MOST_WORDS
+            and is_finished(plan)
+            and all(words(plan) != words(other) for other in self.siblings)
+        )
+
+    def _form(self, plan: str) -> str:
+        tokens = words(plan)
+        if not LEAST_WORDS <= len(tokens) <= MOST_WORDS:
+            return "too short" if len(tokens) < LEAST_WORDS else "too long"
+        if not is_finished(plan) or plan.endswith(("?", "…", "...")):
+            return "breaks off"
+        if cut_at_break(plan, self.language) != plan:
+            return "talks about the text"
+        if any(mark in plan for mark in '"“”«»„') or is_first_person(plan, self.language):
+            return "speech"
+        if {"you", "your"} & set(tokens) and self.language.startswith("en"):
+            return "speaks to the reader"
+        return "vague" if _VAGUE.get(self.language[:2], frozenset()) & set(tokens) else ""
+
+    def _novelty(self, plan: str) -> str:
+        if _share(plan, self.told, 4) > _MOST_RETOLD:
+            return "happened already"
+        if any(_share(plan, other, 2) > _MOST_SHARED for other in self.siblings):
+            return "like another of the three"
+        if any(_share(plan, other, 2) > _MOST_REPEATED for other in self.recent):
+            return "like a plan of late"
+        stuck = self._stuck()
+        return "always the same thing" if stuck & set(content_words(words(plan), self.language)) else ""
+
+    def _relation(self, plan: str, opening: str) -> str:
+        known = set(content_words(words(self.told), self.language))
+        brought = content_words(words(plan)[len(words(opening)) :], self.language)
+        if not known & set(brought) and known:
+            return "nothing to do with the story"
+        strangers = set(names(plan, self.language)) - set(names(self.told, self.language))
+        return "too many new names" if len(strangers) > _NEW_NAMES else ""
+
+    def _stuck(self) -> set[str]:
+        """Things, not people, that stand in plan after plan."""
+        people = {name.lower() for name in names(f"{self.told} {' '.join(self.recent)}", self.language)}
+        counts = Counter(
+            word for plan in self.recent for word in set(content_words(words(plan), self.language))
+        )
+        return {word for word, count in counts.items() if count >= _STUCK_AFTER and word not in people}
+
+
+def runs_into(opening: str, sentence: str) -> bool:
+    """Whether the model took the opening's last word for the beginning of a longer one."""
+    rest = sentence[len(opening) :]
+    return bool(opening) and (not sentence.startswith(opening) or rest[:1].isalnum())
+
+
+def _share(text: str, other: str, size: int) -> float:
+    """Share of the n-grams of ``text`` that stand in ``other``, 0 to 1."""
+    own = list(ngrams(words(text), size))
+    others = set(ngrams(words(other), size))
+    return sum(run in others for run in own) / len(own) if own else 0.0
