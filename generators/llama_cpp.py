@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from storyloom.generators.cores import physical_cores
+from storyloom.generators.cores import calm_openmp, physical_cores
+from storyloom.generators.encodable import encodable
 from storyloom.generators.gguf_format import GgufHead, read_head
 from storyloom.generators.json_schema import constraint
 from storyloom.generators.llama_server import Chunk, LlamaServer, Room
@@ -76,6 +77,7 @@ class LlamaCppModel:
             threads: None for one a physical core.
             reproducible: equal requests give equal text, at the cost of the prefix cache.
         """
+        calm_openmp()
         self._path = path
         self._name = name
         self._asked_context = context_tokens
@@ -197,7 +199,7 @@ class LlamaCppModel:
     def _tokenize(self, prompt: Prompt) -> tuple[int, ...]:
         server, _ = self._loaded()
         if isinstance(prompt, str):
-            return tuple(server.tokenize(prompt, begin=True, special=False))
+            return tuple(server.tokenize(encodable(prompt), begin=True, special=False))
         rendered = server.render([self._turn(message) for message in _without_empty_prefill(prompt)])
         if self._mark not in rendered:
             return tuple(server.tokenize(rendered, begin=True, special=True))
@@ -205,7 +207,8 @@ class LlamaCppModel:
 
     def _turn(self, message: Message) -> dict[str, str]:
         """A turn whose text holds no control token: each is broken by a mark behind its first letter."""
-        content = self._control.sub(lambda found: found[0][0] + self._mark + found[0][1:], message.content)
+        text = encodable(message.content)
+        content = self._control.sub(lambda found: found[0][0] + self._mark + found[0][1:], text)
         return {"role": message.role, "content": content}
 
     def _tokenize_parts(self, server: LlamaServer, rendered: str) -> Iterator[int]:
