@@ -21,7 +21,7 @@ class _Read:
 
 
 class Indexes:
-    """The indexes of the strands written lately. Safe to share between threads that write different strands."""
+    """The indexes of the strands written lately. Safe for threads that write different strands."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from storyloom.app.castings import Castings
+from storyloom.app.recurrence import Recurrence
+from storyloom.app.studio import Studio
+from storyloom.app.templates import Templates
+from storyloom.memory.recall import RecallRule
 from storyloom.memory.story import Mode, Story, Strand
 from storyloom.storage.database import Database
+from tests.stand_ins import InstantModel, WordEmbedder
 
 
 @pytest.fixture
@@ -42,3 +48,30 @@ def strand(database: Database) -> Strand:
         work.strands.add(line)
         work.commit()
     return line
+
+
+@pytest.fixture
+def model() -> InstantModel:
+    """The stand-in that writes."""
+    return InstantModel()
+
+
+@pytest.fixture
+def studio(database: Database, model: InstantModel, tmp_path: Path) -> Studio:
+    """A studio whose model and embedder need no weights."""
+    embedder = WordEmbedder()
+    return Studio(
+        database=database,
+        recurrence=Recurrence(database=database, embedder=embedder, rule=RecallRule()),
+        castings=Castings(
+            load=lambda _spec: model,
+            embedder=embedder,
+            templates=Templates(tmp_path / "templates"),
+            writer="instant",
+            others={},
+            profile=None,
+        ),
+        owner="local",
+        language="en",
+        trash=tmp_path / "trash",
+    )
