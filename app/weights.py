@@ -40,7 +40,7 @@ def listed(settings: Settings) -> list[ModelFile]:
 
 def missing(settings: Settings, specs: Iterable[str]) -> list[str]:
     """Names of the models that can be fetched, are asked for and aren't here."""
-    wanted = STARTER in set(specs) and not starter_path(settings.models_dir).exists()
+    wanted = STARTER in {spec.strip() for spec in specs} and not starter_path(settings.models_dir).exists()
     return [STARTER] if wanted else []
 
 

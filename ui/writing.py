@@ -86,11 +86,12 @@ def go_on(
             )
             deque(steps, maxlen=0)
 
-        _run(studio, work, _Frame(settings, stop, paragraphs, as_json, now.strand.id))
+        branch = now.strand.id if now.strand.parent_id else None
+        _run(studio, work, _Frame(settings, stop, paragraphs, as_json, branch))
 
 
 class _Frame:
-    """What surrounds the writing: how it is stopped, and how its end is told."""
+    """What surrounds the writing: how it is stopped, and how its end is told; ``strand`` names a branch."""
 
     def __init__(
         self, settings: Settings, stop: Stop, paragraphs: int, as_json: bool, strand: str | None = None
