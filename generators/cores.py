@@ -41,8 +41,8 @@ def calm_openmp() -> None:
     """Let threads that wait for each other sleep soon. It must run before torch or llama.cpp is imported.
 
     The OpenMP library lets a waiting thread spin 300,000 times, several milliseconds. On a machine that does
-    other work too the threads then burn the time that the one they wait for needs: measured on two busy cores,
-    the starter wrote 0.6 to 1.3 tokens a second, and 7 to 18 with this; on two idle cores nothing is lost.
+    other work too, the threads then burn the time that the one they wait for needs: on two busy cores the
+    starter wrote 0.6 to 1.3 tokens a second, with this 7 to 18; on two idle cores nothing is lost.
     What a person has set themselves is left alone.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)

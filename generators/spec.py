@@ -1,4 +1,4 @@
-"""A model's SPEC, such as ``gguf:PATH``, and the engine that it names; engines are imported when asked for."""
+"""A model's SPEC, such as ``gguf:PATH``, and the engine that it names, imported when it is asked for."""
 
 from dataclasses import dataclass
 from pathlib import Path

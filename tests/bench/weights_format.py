@@ -107,7 +107,7 @@ def run(progress: Callable[[str], None] = lambda _line: None) -> dict[str, Any]:
     texts = _texts()
     with tempfile.TemporaryDirectory() as folder:
         original = pull_original(Path(folder), lambda _done, _total: None)
-        paths = {"Q4_1": original}
+        paths = {"as shipped": original}
         for name, (format_of, mostly) in FORMATS.items():
             path = Path(folder) / f"{len(paths)}.gguf"
             started = time.perf_counter()
