@@ -109,12 +109,6 @@ class SqliteTextSearch:
 
     def _counts(self, terms: list[str], scope: str) -> dict[str, int]:
         """In how many passages each term is, counted up to the most rows that are scored."""
-        counts = self._counted(terms, "")
-        # Few in the whole database are few here too; only a frequent term is worth the narrower look.
-        frequent = [term for term, count in counts.items() if count >= _MOST_ROWS]
-        return counts | self._counted(frequent, scope) if scope and frequent else counts
-
-    def _counted(self, terms: list[str], scope: str) -> dict[str, int]:
         parameters = {"terms": json.dumps(terms), "scope": scope, "most": _MOST_ROWS}
         return {row[0]: row[1] for row in self._rows(_COUNTS, parameters)}
 

@@ -1,0 +1,264 @@
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from storyloom.memory.errors import StepConflict
+from storyloom.memory.story import Candidate, Passage, Segment, Story, Strand
+from storyloom.storage.database import Database
+from storyloom.storage.vectors import VectorCache
+
+Grow = Callable[..., None]
+MAIN = (Segment("main", 10**6),)
+
+
+@pytest.fixture
+def put(database: Database, story: Story) -> Callable[..., None]:
+    """Keeps passages of the main strand by depth: a text, or a text and a vector."""
+    assert story
+
+    def write(passages: dict[int, str | tuple[str, tuple[float, ...]]], embedder: str = "e") -> None:
+        with database.unit_of_work() as work:
+            for depth, value in passages.items():
+                text, vector = (value, None) if isinstance(value, str) else value
+                work.passages.add(
+                    [Passage(strand_id="main", depth=depth, text=text, vector=vector, embedder=embedder)]
+                )
+            work.commit()
+
+    return write
+
+
+def search(
+    database: Database,
+    terms: Sequence[str] = (),
+    vector: Sequence[float] = (),
+    segments: Sequence[Segment] = MAIN,
+    before: int = 10**6,
+    limit: int = 10,
+    embedder: str = "e",
+) -> dict[int, Candidate]:
+    with database.unit_of_work(write=False) as work:
+        found = work.passages.search(
+            terms=terms, vector=vector, embedder=embedder, segments=segments, before=before, limit=limit
+        )
+    return {candidate.depth: candidate for candidate in found}
+
+
+def test_words_are_found_in_any_form_and_case(database: Database, put: Callable[..., None]) -> None:
+    put({1: "The keepers RINGING bells", 2: "Señor Núñez waits", 3: "鐘 が 鳴る", 4: "nothing here"})
+    assert list(search(database, ["bell"])) == [1]
+    assert list(search(database, ["ring"])) == [1]
+    assert list(search(database, ["nunez"])) == [2]
+    assert list(search(database, ["鐘"])) == [3]
+    assert list(search(database, ["absent"])) == []
+
+
+def test_rare_words_and_more_of_them_score_higher(database: Database, put: Callable[..., None]) -> None:
+    put(dict.fromkeys(range(1, 8), "the sea and the sky") | {8: "the bell", 9: "the bell in the tower"})
+    found = search(database, ["bell", "tower", "sea"], limit=3)
+    scores = {depth: candidate.bm25 or 0.0 for depth, candidate in found.items()}
+    assert {8, 9} < set(found)
+    assert scores[9] > scores[8] > 0
+
+
+def test_likeness_is_the_dot_product_nearest_first(database: Database, put: Callable[..., None]) -> None:
+    put({1: ("a", (1.0, 0.0)), 2: ("b", (0.6, 0.8)), 3: ("c", (-1.0, 0.0)), 4: "d"})
+    found = search(database, vector=(1.0, 0.0), limit=2)
+    assert {depth: candidate.dense for depth, candidate in found.items()} == {
+        1: 1.0,
+        2: pytest.approx(0.6),
+    }
+
+
+def test_each_candidate_has_both_scores_where_it_has_them(
+    database: Database, put: Callable[..., None]
+) -> None:
+    put({1: ("a bell", (0.0, 1.0)), 2: ("a gong", (1.0, 0.0)), 3: "the bell"})
+    found = search(database, ["bell"], (1.0, 0.0), limit=2)
+    assert (found[1].bm25 is None, found[1].dense) == (False, 0.0)
+    assert (found[2].bm25, found[2].dense) == (None, 1.0)
+    assert (found[3].bm25 is None, found[3].dense) == (False, None)
+    assert list(found) == [1, 2, 3]
+
+
+def test_nothing_to_look_for_finds_nothing(database: Database, put: Callable[..., None]) -> None:
+    put({1: ("a", (1.0,))})
+    assert search(database) == {}
+    assert search(database, ["", "  ", "?!", "\0"]) == {}
+    assert search(database, ["a"], (1.0,), segments=()) == {}
+    assert search(database, ["a"], (1.0,), before=1) == {}
+
+
+def test_only_the_embedder_asked_for_is_compared(database: Database, put: Callable[..., None]) -> None:
+    put({1: ("a", (1.0,))})
+    put({2: ("b", (1.0,))}, embedder="other")
+    assert list(search(database, vector=(1.0,))) == [1]
+    assert list(search(database, vector=(1.0,), embedder="other")) == [2]
+
+
+def test_a_number_that_is_none_is_never_the_nearest(database: Database, put: Callable[..., None]) -> None:
+    put({1: ("a", (float("nan"), 0.0)), 2: ("b", (1.0, 0.0)), 3: ("c", (float("inf"), 0.0))})
+    assert list(search(database, vector=(1.0, 0.0), limit=1)) == [2]
+    assert search(database, ["a"], (1.0, 0.0))[1].dense is None
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        "x" * 100_000, '"', '""', "'", "NEAR(", "bell AND", "OR", "NOT", "*", "bell*", "^bell", "text:bell", "{text}:bell",
+        "strand_id : main", "(", "a\0b", "\ud800", "-bell", "+", "\u202ebell", "; DROP TABLE passage",
+        "\x1b[2J",
+    ],
+)  # fmt: skip
+def test_a_persons_text_never_becomes_search_syntax(
+    database: Database, put: Callable[..., None], term: str
+) -> None:
+    put({1: "a bell rang", 2: "quiet sea"})
+    assert set(search(database, [term, "sea"])) <= {1, 2}
+    assert 2 in search(database, [term, "sea"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "\0", "a\0needle", "\x01\x1b[31m needle", "ليلة \u202e needle", "鐘" * 5000 + " needle",
+        '" OR needle NEAR(', "\U0001f514 needle", "needle " * 150_000,
+    ],
+)  # fmt: skip
+def test_any_text_is_kept_changed_and_taken_away(
+    database: Database, story: Story, put: Callable[..., None], text: str
+) -> None:
+    put({1: text})
+    with database.unit_of_work(write=False) as work:
+        assert [passage.text for passage in work.passages.of_strand("main")] == [text]
+    if "needle" in text:
+        assert search(database, ["needle"])[1].text == text
+    assert database.check() == []
+    with database.unit_of_work() as work:
+        work.passages.set_text("main", 1, "other")
+        work.commit()
+    assert search(database, ["needle"]) == {}
+    assert database.check() == []
+    with database.unit_of_work() as work:
+        work.stories.delete(story.id)
+        work.commit()
+    assert database.check() == []
+
+
+def test_a_doubled_passage_is_a_conflict(database: Database, put: Callable[..., None]) -> None:
+    put({1: "a"})
+    with database.unit_of_work() as work, pytest.raises(StepConflict):
+        work.passages.add([Passage(strand_id="main", depth=1, text="b")])
+
+
+def test_missing_vectors_are_named_filled_and_found(database: Database, put: Callable[..., None]) -> None:
+    put({1: "a", 2: ("b", (1.0, 0.0)), 3: "c"})
+    put({4: ("d", (1.0, 0.0))}, embedder="old")
+    segments = (Segment("main", 4),)
+    with database.unit_of_work() as work:
+        missing = work.passages.missing_vectors(segments, embedder="e", limit=10)
+        assert [(gap.depth, gap.text) for gap in missing] == [(1, "a"), (3, "c"), (4, "d")]
+        assert len(work.passages.missing_vectors(segments, embedder="e", limit=2)) == 2
+        assert work.passages.missing_vectors((Segment("main", 0),), embedder="e", limit=2) == []
+        work.passages.set_vectors(
+            [
+                Passage(strand_id="main", depth=gap.depth, text=gap.text, vector=(0.0, 1.0), embedder="e")
+                for gap in missing
+            ]
+        )
+        work.commit()
+    assert list(search(database, vector=(0.0, 1.0))) == [1, 2, 3, 4]
+    with database.unit_of_work(write=False) as work:
+        assert work.passages.missing_vectors(segments, embedder="e", limit=10) == []
+    assert database.check() == []
+
+
+def test_a_vector_of_an_older_text_is_left_out(database: Database, put: Callable[..., None]) -> None:
+    put({1: "new text"})
+    with database.unit_of_work() as work:
+        work.passages.set_vectors(
+            [
+                Passage(strand_id="main", depth=1, text="old text", vector=(1.0,), embedder="e"),
+                Passage(strand_id="main", depth=2, text="gone", vector=(1.0,), embedder="e"),
+            ]
+        )
+        work.commit()
+    assert search(database, vector=(1.0,)) == {}
+
+
+def test_what_is_rolled_back_never_reaches_the_shared_vectors(
+    database: Database, put: Callable[..., None]
+) -> None:
+    put({1: ("a", (1.0, 0.0))})
+    assert list(search(database, vector=(1.0, 0.0))) == [1]
+    with database.unit_of_work() as work:
+        work.passages.add([Passage(strand_id="main", depth=2, text="b", vector=(1.0, 0.0), embedder="e")])
+        inside = work.passages.search(
+            terms=(), vector=(1.0, 0.0), embedder="e", segments=MAIN, before=99, limit=9
+        )
+        assert [candidate.depth for candidate in inside] == [1, 2]
+    assert list(search(database, vector=(1.0, 0.0))) == [1]
+    put({2: ("c", (0.0, 1.0))})
+    assert search(database, vector=(1.0, 0.0))[2].dense == 0.0
+
+
+def test_a_story_that_comes_back_with_the_same_ids_isnt_mixed_with_the_old(
+    database: Database, story: Story, put: Callable[..., None]
+) -> None:
+    put({1: ("a", (1.0, 0.0)), 2: ("b", (1.0, 0.0)), 3: ("c", (1.0, 0.0))})
+    search(database, vector=(1.0, 0.0))
+    with database.unit_of_work() as work:
+        work.stories.delete(story.id)
+        work.stories.add(story)
+        work.strands.add(Strand(id="main", story_id=story.id, created_at=story.created_at))
+        work.commit()
+    put({1: ("A", (0.0, 1.0)), 2: "B"})
+    found = search(database, vector=(0.0, 1.0))
+    assert {depth: (hit.text, hit.dense) for depth, hit in found.items()} == {1: ("A", 1.0)}
+
+
+def test_another_databases_changes_are_seen(
+    database: Database, put: Callable[..., None], database_file: object
+) -> None:
+    """Two processes have two caches: each must see what the other wrote."""
+    put({1: ("a", (1.0, 0.0)), 2: ("b", (1.0, 0.0))})
+    search(database, vector=(1.0, 0.0))
+    other = Database(f"sqlite:///{database_file}")
+    with other.unit_of_work() as work:
+        work.passages.set_text("main", 1, "changed")
+        work.passages.add([Passage(strand_id="main", depth=3, text="c", vector=(0.5, 0.0), embedder="e")])
+        work.commit()
+    other.close()
+    found = search(database, vector=(1.0, 0.0))
+    assert {depth: hit.dense for depth, hit in found.items()} == {2: 1.0, 3: 0.5}
+
+
+def test_a_cache_that_is_ahead_of_the_moment_read_names_nothing_that_isnt_there(
+    database: Database, put: Callable[..., None]
+) -> None:
+    put({1: ("a", (1.0, 0.0))})
+    with database.unit_of_work(write=False) as reader:
+        assert reader.steps.depth("main") == 0  # the moment is fixed here
+        put({2: ("b", (1.0, 0.0))})
+        search(database, vector=(1.0, 0.0))
+        found = reader.passages.search(
+            terms=["b"], vector=(1.0, 0.0), embedder="e", segments=MAIN, before=99, limit=9
+        )
+        assert [candidate.depth for candidate in found] == [1]
+
+
+def test_passages_come_back_with_their_vectors(database: Database, put: Callable[..., None]) -> None:
+    put({2: "b", 1: ("a", (0.1, -0.25))})
+    with database.unit_of_work(write=False) as work:
+        first, second = work.passages.of_strand("main")
+    assert first.vector == pytest.approx((0.1, -0.25))
+    assert (first.embedder, second.embedder, second.vector) == ("e", "", None)
+
+
+def test_a_unit_that_wrote_has_a_cache_of_its_own(database: Database, put: Callable[..., None]) -> None:
+    put({1: "a"})
+    with database.unit_of_work() as work:
+        assert work.passages._vectors is database._vectors
+        work.passages.set_text("main", 1, "b")
+        assert isinstance(work.passages._vectors, VectorCache)
+        assert work.passages._vectors is not database._vectors
