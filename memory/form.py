@@ -15,11 +15,15 @@ _NO_PROSE_LINE = re.compile(
 )
 _LABEL = re.compile(r"[^\W\d]+(?: [^\W\d]+){0,2}\s?[:：](?=\s|$)")
 _NO_PROSE_MARK = re.compile(r"[\[\]{}<>|\\`*#_=~^@【】]|https?:|\.{5,}|\(\s*\)")
+# Talk about the text, not of the tale: what a model says when it takes itself for an assistant.
 _META = {
     "en": re.compile(
-        r"\b(?:here(?: is|'s|’s| are)\b[^.!?]*:|(?:this|the next|the previous|the following) "
-        r"(?:chapter|paragraph|passage|excerpt|scene)\b|(?:in )?this story\b|as an ai\b|to be continued|"
-        r"(?:the|our) (?:reader|protagonist)s?\b)|^the end\b",
+        r"\b(?:here(?: is|'s|’s| are)\b[^.!?]*:|(?:chapter|paragraph|excerpt)s?\b|"
+        r"(?:first|opening|next|last|final|following|previous) (?:sentence|line|part|scene|passage)\b|"
+        r"this (?:sentence|passage|scene|story|tale|narrative)\b|"
+        r"the (?:story|tale|narrative) (?:is|was|ends|begins|opens|unfolds|continues|takes|follows|so far)\b|"
+        r"(?:main|central) characters?\b|protagonists?\b|narrators?\b|(?:the|our) readers?\b|plot twist|"
+        r"sets? the (?:stage|scene)\b|as an ai\b|to be continued\b)|^the end\b",
         re.IGNORECASE,
     )
 }
@@ -28,12 +32,13 @@ _QUOTED = re.compile(r"“[^”]*(?:”|$)|\"[^\"]*(?:\"|$)|«[^»]*(?:»|$)|„
 _FIRST_PERSON = {
     "en": frozenset(["i", "i'm", "i'd", "i've", "i'll", "me", "my", "mine", "myself", "we", "our", "us"])
 }
+_SECOND_PERSON = {"en": frozenset(["you", "you'd", "you're", "you've", "you'll", "your", "yours"])}
 # One text of Japanese or Chinese mixes these; the others are signs that any script may hold.
 _EAST_ASIAN = frozenset(
     {"HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "BOPOMOFO", "IDEOGRAPHIC", "FULLWIDTH", "HALFWIDTH"}
 )
 _NO_SCRIPT = frozenset({"MODIFIER", "MICRO", "FEMININE", "MASCULINE", "?"})
-_FIRST_PERSON_SHARE = 0.03
+_PERSON_SHARE = 0.01
 
 
 def cut_at_break(text: str, language: str = "en") -> str:
@@ -66,11 +71,18 @@ def scripts(text: str) -> frozenset[str]:
 
 def is_first_person(text: str, language: str = "en") -> bool:
     """Whether the narration, outside quotations, speaks of itself; False where unknown."""
-    pronouns = _FIRST_PERSON.get(language[:2])
-    told = words(_QUOTED.sub(" ", text))
-    if not pronouns or not told:
-        return False
-    return sum(word in pronouns for word in told) / len(told) > _FIRST_PERSON_SHARE
+    return _share_told(text, _FIRST_PERSON.get(language[:2])) > _PERSON_SHARE
+
+
+def is_second_person(text: str, language: str = "en") -> bool:
+    """Whether the narration, outside quotations, speaks to the reader; False where unknown."""
+    return _share_told(text, _SECOND_PERSON.get(language[:2])) > _PERSON_SHARE
+
+
+def _share_told(text: str, pronouns: frozenset[str] | None) -> float:
+    """Share of the words outside quotations that are among the pronouns."""
+    told = words(_QUOTED.sub(" ", text)) if pronouns else []
+    return sum(word in pronouns for word in told) / len(told) if pronouns and told else 0.0
 
 
 def _first_break(line: str, language: str) -> int:

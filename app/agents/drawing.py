@@ -9,13 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from storyloom.memory.form import cut_at_break, has_open_quote, is_finished, is_first_person, scripts
+from storyloom.memory.form import (
+    cut_at_break,
+    has_open_quote,
+    is_finished,
+    is_first_person,
+    is_second_person,
+    scripts,
+)
 from storyloom.memory.names import names
 from storyloom.memory.repetition import SentenceFilter
 from storyloom.memory.text import clean, count_words, sentences
 
 # Words after which a quotation that was opened is held to be one that nobody closes.
 _LONGEST_QUOTE = 70
+# Marks of scripts that have no spaces between sentences.
+_NO_SPACE_AFTER = "。！？」』"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +36,8 @@ class Rules:
         known: text whose names, and whose scripts, are at home in the story.
         known_script: hold sentences to the scripts of ``known``.
         new_names: most proper names that a paragraph may bring.
-        third_person: refuse narration that speaks of itself.
+        first_person: the narration may speak of itself.
+        second_person: the narration may speak to the reader.
         enough_words: the paragraph is done when it has so many.
         least_words: with fewer it isn't a paragraph.
     """
@@ -36,7 +46,8 @@ class Rules:
     known: str
     known_script: bool
     new_names: int
-    third_person: bool
+    first_person: bool
+    second_person: bool
     enough_words: int
     least_words: int
 
@@ -72,7 +83,10 @@ class Drawing:
     @property
     def text(self) -> str:
         """The sentences kept so far."""
-        return " ".join(self.kept)
+        text = ""
+        for sentence in self.kept:
+            text += sentence if not text or text[-1] in _NO_SPACE_AFTER else f" {sentence}"
+        return text
 
     @property
     def words(self) -> int:
@@ -156,11 +170,17 @@ class Drawing:
             return "runs into the opening's last word"
         if self._known_scripts and scripts(sentence) - self._known_scripts:
             return "changes script"
-        if self.rules.third_person and is_first_person(sentence, self.rules.language):
+        if self._changes_person(sentence):
             return "changes person"
         if self._new_names(sentence) > self.rules.new_names:
             return "brings too many new names"
         return "" if self.novelty.accepts(sentence) else "repeats the story"
+
+    def _changes_person(self, sentence: str) -> bool:
+        rules = self.rules
+        return (not rules.first_person and is_first_person(sentence, rules.language)) or (
+            not rules.second_person and is_second_person(sentence, rules.language)
+        )
 
     def _new_names(self, sentence: str) -> int:
         brought = names(f"{self.text} {sentence}", self.rules.language)

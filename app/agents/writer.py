@@ -11,7 +11,7 @@ from storyloom.app.events import Cancelled, Listener
 from storyloom.app.profiles import Profile
 from storyloom.app.templates import Templates
 from storyloom.memory.errors import ModelFailed
-from storyloom.memory.form import cut_at_break, is_first_person
+from storyloom.memory.form import cut_at_break, is_first_person, is_second_person
 from storyloom.memory.generation import Message, Prompt, Request
 from storyloom.memory.names import names
 from storyloom.memory.ports import TextModel
@@ -23,7 +23,6 @@ from storyloom.memory.weaver import Item, Slot, Texts, Woven, weave
 _TOKENS_A_WORD = 1.5
 _LEAST_SHARE = 0.4
 _NEW_NAMES = 1
-_OPENING_WORDS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,14 +136,17 @@ class Writer:
     def _drawing(self, scene: Scene) -> Drawing:
         """An empty paragraph with the scene's rules."""
         story, words = scene.story, self._profile.paragraph_words
-        told = joined([story.style, scene.last]) or story.premise
+        told = scene.last or story.premise
         is_tale = story.mode is not Mode.DOCUMENT
+        # A style of one's own may ask for any person; from then on the last paragraph shows which.
+        any_person = not is_tale or bool(story.style and not scene.last)
         rules = Rules(
             language=story.language,
             known=joined([story.premise, story.outline, scene.memory.text, scene.last, scene.plan]),
             known_script=scene.depth > 1,
             new_names=_NEW_NAMES if is_tale else words,
-            third_person=is_tale and not story.style and not is_first_person(told, story.language),
+            first_person=any_person or is_first_person(told, story.language),
+            second_person=any_person or is_second_person(told, story.language),
             enough_words=words,
             least_words=round(words * _LEAST_SHARE),
         )
@@ -218,14 +220,14 @@ def _longest(answers: Sequence[Answer], language: str) -> str:
 
 
 def _opening(scene: Scene) -> str:
-    """The plan's first words up to its first name, when one stands near its beginning."""
+    """The first name in the plan that the paragraph before didn't open with; no name, no opening.
+
+    More of the plan would bring its tense along, and with it the voice of a summary.
+    """
     story = scene.story
-    known = names(joined([story.premise, scene.memory.text, scene.plan]), story.language)
-    first = scene.plan.split()[:_OPENING_WORDS]
-    place = next((place for place, word in enumerate(first) if _is_of(word, known)), -1)
-    return " ".join(first[: place + 1]).rstrip(",.;:!?")
-
-
-def _is_of(word: str, known: Sequence[str]) -> bool:
-    """Whether the word is a known name, its possessive and punctuation aside."""
-    return any(re.fullmatch(rf"{re.escape(name)}(?:['’]s?)?\W*", word) for name in known)
+    known = names(joined([story.premise, scene.memory.text, scene.last, scene.plan]), story.language)
+    places = {
+        name: match.start() for name in known if (match := re.search(rf"\b{re.escape(name)}\b", scene.plan))
+    }
+    fresh = [name for name in places if not scene.last.startswith(name)]
+    return min(fresh, key=lambda name: places[name], default="")

@@ -10,7 +10,8 @@ RULES = Rules(
     known="Anna Reed lives in Millbrook with her brother. Every day Anna thinks of Anna Reed's father.",
     known_script=True,
     new_names=1,
-    third_person=True,
+    first_person=False,
+    second_person=False,
     enough_words=12,
     least_words=6,
 )
@@ -44,6 +45,7 @@ def test_the_stream_may_end_when_there_are_enough_words() -> None:
     [
         ("The old ferry crossed the river.", "repeats the story"),
         ("I was cold and my coat was wet.", "changes person"),
+        ("There is a door behind your house.", "changes person"),
         ("Then Тихий вечер came.", "changes script"),
         ("There stood Oswin with Perkin and Lord Vane.", "brings too many new names"),
     ],

@@ -1,6 +1,13 @@
 import pytest
 
-from storyloom.memory.form import cut_at_break, has_open_quote, is_finished, is_first_person, scripts
+from storyloom.memory.form import (
+    cut_at_break,
+    has_open_quote,
+    is_finished,
+    is_first_person,
+    is_second_person,
+    scripts,
+)
 
 
 @pytest.mark.parametrize(
@@ -14,7 +21,9 @@ from storyloom.memory.form import cut_at_break, has_open_quote, is_finished, is_
         ("She ran home. [continue]", "She ran home."),
         ("She ran home. See https://example.org for more", "She ran home. See"),
         ("She ran home. Here is the next paragraph: He", "She ran home."),
-        ("She ran home. The next chapter tells more.", "She ran home."),
+        ("She ran home. The next chapter tells more.", "She ran home. The next"),
+        ("She ran home. The final sentence is the turning point.", "She ran home. The"),
+        ("She ran home and told them the story.", "She ran home and told them the story."),
         ("He wrote 5 letters in 2 days.", "He wrote 5 letters in 2 days."),
         ("She had one rule: never run.", "She had one rule: never run."),
         ("", ""),
@@ -55,6 +64,11 @@ def test_first_person_is_told_outside_quotations() -> None:
     assert is_first_person("I walked to the mill and my hands were cold.")
     assert not is_first_person('"I am cold," she said, and walked on to the mill.')
     assert not is_first_person("She walked to the mill.")
+
+
+def test_second_person_is_told_outside_quotations() -> None:
+    assert is_second_person("You walk to the mill.")
+    assert not is_second_person('"You are late," she said.')
 
 
 def test_first_person_of_a_language_without_a_list_is_unknown() -> None:
