@@ -111,10 +111,13 @@ def _passages(file: StoryFile) -> Iterator[str]:
 
 def _records(file: StoryFile) -> Iterator[str]:
     steps = {(step.strand_id, step.depth) for step in file.steps}
+    recorded: set[tuple[str, int]] = set()
     for place, entry in enumerate(file.provenance):
         if (entry.strand_id, entry.depth) not in steps:
-            yield f"provenance.{place}.depth: there is no such step, or it stands there twice"
-        steps.discard((entry.strand_id, entry.depth))
+            yield f"provenance.{place}.depth: there is no such step"
+        if (entry.strand_id, entry.depth) in recorded:
+            yield f"provenance.{place}.depth: stands there twice"
+        recorded.add((entry.strand_id, entry.depth))
     seen: set[str] = set()
     for place, revision in enumerate(file.revisions):
         if revision.id in seen:

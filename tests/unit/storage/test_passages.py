@@ -105,11 +105,30 @@ def test_a_number_that_is_none_is_never_the_nearest(database: Database, put: Cal
 @pytest.mark.parametrize(
     "term",
     [
-        "x" * 100_000, '"', '""', "'", "NEAR(", "bell AND", "OR", "NOT", "*", "bell*", "^bell", "text:bell", "{text}:bell",
-        "strand_id : main", "(", "a\0b", "\ud800", "-bell", "+", "\u202ebell", "; DROP TABLE passage",
+        "x" * 100_000,
+        '"',
+        '""',
+        "'",
+        "NEAR(",
+        "bell AND",
+        "OR",
+        "NOT",
+        "*",
+        "bell*",
+        "^bell",
+        "text:bell",
+        "{text}:bell",
+        "strand_id : main",
+        "(",
+        "a\0b",
+        "\ud800",
+        "-bell",
+        "+",
+        "\u202ebell",
+        "; DROP TABLE passage",
         "\x1b[2J",
     ],
-)  # fmt: skip
+)
 def test_a_persons_text_never_becomes_search_syntax(
     database: Database, put: Callable[..., None], term: str
 ) -> None:
@@ -121,10 +140,18 @@ def test_a_persons_text_never_becomes_search_syntax(
 @pytest.mark.parametrize(
     "text",
     [
-        "", " ", "\0", "a\0needle", "\x01\x1b[31m needle", "ليلة \u202e needle", "鐘" * 5000 + " needle",
-        '" OR needle NEAR(', "\U0001f514 needle", "needle " * 150_000,
+        "",
+        " ",
+        "\0",
+        "a\0needle",
+        "\x01\x1b[31m needle",
+        "ليلة \u202e needle",
+        "鐘" * 5000 + " needle",
+        '" OR needle NEAR(',
+        "\U0001f514 needle",
+        "needle " * 150_000,
     ],
-)  # fmt: skip
+)
 def test_any_text_is_kept_changed_and_taken_away(
     database: Database, story: Story, put: Callable[..., None], text: str
 ) -> None:

@@ -189,8 +189,15 @@ def test_deleting_takes_all_that_belongs_to_the_story_and_nothing_else(
         words = "SELECT rowid FROM passage_fts WHERE passage_fts MATCH 'text: paragraph'"
         assert len(connection.execute(text(words)).all()) == 2
     assert left == {
-        "story": 1, "strand": 1, "step": 2, "passage": 2, "revision": 0, "job": 0, "call": 0, "slot": 0
-    }  # fmt: skip
+        "story": 1,
+        "strand": 1,
+        "step": 2,
+        "passage": 2,
+        "revision": 0,
+        "job": 0,
+        "call": 0,
+        "slot": 0,
+    }
     assert database.check() == []
 
 
