@@ -132,10 +132,12 @@ def spawn() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Starts commands in processes of their own, and ends what a test left running."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(*arguments: str | bytes, **environment: str) -> subprocess.Popen[bytes]:
+    def start(
+        *arguments: str | bytes, stdout: int = subprocess.PIPE, **environment: str
+    ) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [sys.executable, "-c", LAUNCHER, __file__, *arguments],
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             env={**os.environ, **environment},
         )
@@ -144,6 +146,5 @@ def spawn() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
     yield start
     for process in started:
-        if process.poll() is None:
+        with process:  # closes its pipes and waits
             process.kill()
-        process.communicate()
