@@ -15,9 +15,10 @@ from storyloom.generators.openai_sampling import parameters, samplers
 from storyloom.generators.openai_server import OpenAIServer, ServerFacts
 from storyloom.generators.openai_stream import read_stream
 from storyloom.memory.errors import ModelFailed, PromptTooLong, UnsupportedRequest
-from storyloom.memory.generation import Piece, Prompt, Request
+from storyloom.memory.generation import Message, Piece, Prompt, Request
 
 _UNKNOWN_CONTEXT = 4096
+_SEEDS = 2**32 - 1  # llama-server takes 32 bits, and the highest means "draw one"
 _MOST_STOPS = 4  # OpenAI's limit; further ones are watched for here
 
 
@@ -145,7 +146,7 @@ class OpenAICompatibleModel:
             **self._prompt(request.prompt),
         }
         if request.seed is not None:
-            body["seed"] = request.seed
+            body["seed"] = request.seed % _SEEDS
         if request.stop:
             body["stop"] = list(request.stop if kind != "other" else request.stop[:_MOST_STOPS])
         if request.schema is not None:
@@ -161,6 +162,8 @@ class OpenAICompatibleModel:
         if isinstance(prompt, str):
             return {"prompt": encodable(prompt)}
         kind = self._facts().kind
+        if prompt and prompt[-1] == Message("assistant", ""):
+            prompt = prompt[:-1]  # asks for nothing more than an answer
         part: dict[str, Any] = {
             "messages": [{"role": m.role, "content": encodable(m.content)} for m in prompt]
         }

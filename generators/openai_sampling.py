@@ -41,6 +41,12 @@ _LLAMA_SERVER: Mapping[str, tuple[str, Any]] = {
     "mirostat_eta": ("mirostat_eta", None),
 }
 
+# Samplers that we don't have, and that a server may have switched on.
+_ALWAYS_OFF = {"dynatemp_range": 0.0, "top_n_sigma": -1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+_BESIDE_MIROSTAT = {"temperature", "mirostat", "mirostat_tau", "mirostat_eta"}
+# llama-server takes no empty list of breakers; no text holds this character.
+_NO_BREAKER = "\uf8ff"
+
 _BY_KIND = {"llama.cpp": _LLAMA_SERVER, "vllm": _VLLM, "other": _STANDARD}
 
 
@@ -64,14 +70,20 @@ def parameters(sampling: Sampling, kind: str, *, model: str, context_tokens: int
             f"The server of {model} has no {', '.join(missing)}. Leave that out, or use a server that has "
             "it: llama-server knows all samplers."
         )
+    if sampling.mirostat and (extra := sorted(asked - _BESIDE_MIROSTAT)):
+        raise UnsupportedRequest(
+            f"The server of {model} runs mirostat alone, beside temperature: {', '.join(extra)} would be "
+            "ignored. Drop either."
+        )
     body: dict[str, Any] = {}
     for field, (name, off) in known.items():
         value = getattr(sampling, field)
         if value is None:
             value = off
         if value is not None:
-            body[name] = list(value) if isinstance(value, tuple) else value
+            body[name] = (list(value) or [_NO_BREAKER]) if isinstance(value, tuple) else value
     if kind == "llama.cpp":
+        body |= _ALWAYS_OFF
         body.setdefault("repeat_last_n", context_tokens)
         body.setdefault("dry_penalty_last_n", context_tokens)
     return body

@@ -497,11 +497,19 @@ class TestLlamaServer:
             dry_breakers=("\n",),
             xtc_probability=0.3,
             xtc_threshold=0.1,
-            mirostat=2,
-            mirostat_tau=5.0,
-            mirostat_eta=0.1,
         )
-        assert ask(llama_server, sampling=sampling, max_tokens=8, seed=1).text
+        assert ask(llama_server, sampling=sampling, max_tokens=8, seed=2**40).text
+        unbroken = Sampling(dry_multiplier=0.8, dry_breakers=())
+        assert ask(llama_server, sampling=unbroken, max_tokens=8, seed=1).text
+        mirostat = Sampling(temperature=0.8, mirostat=2, mirostat_tau=5.0, mirostat_eta=0.1)
+        assert ask(llama_server, sampling=mirostat, max_tokens=8, seed=1).text
+
+    def test_mirostat_works_alone(self, llama_server: OpenAICompatibleModel) -> None:
+        with pytest.raises(UnsupportedRequest, match="top_k would be ignored"):
+            ask(llama_server, sampling=Sampling(mirostat=2, top_k=4))
+
+    def test_an_empty_beginning_is_none(self, llama_server: OpenAICompatibleModel) -> None:
+        assert llama_server.count_tokens((*CHAT, Message("assistant", ""))) == llama_server.count_tokens(CHAT)
 
     def test_stops_before_the_stop_string(self, llama_server: OpenAICompatibleModel) -> None:
         sampling = Sampling(temperature=0.0)

@@ -1,0 +1,263 @@
+"""A transformers model as a text model: ``hf:REPO_OR_DIR``, or a GGUF file read by transformers.
+
+On a GPU when there is one, else on the CPU in float32. One request is served at a time, the others wait their
+turn. The samplers are llama.cpp's in llama.cpp's order, all but mirostat.
+"""
+
+import functools
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import DynamicCache, LogitsProcessorList, StoppingCriteriaList
+
+from storyloom.generators.hf_loading import Loaded, load
+from storyloom.generators.hf_prompts import Prompts
+from storyloom.generators.hf_schema import SchemaConstraint, schema_tokenizer
+from storyloom.generators.hf_writing import Writing
+from storyloom.generators.prefix_cache import CachedText, PrefixCache
+from storyloom.generators.pump import Emit, pump
+from storyloom.generators.sampling_processors import DRY_BREAKERS, processors
+from storyloom.memory.errors import InvalidSetting, ModelFailed, PromptTooLong, UnsupportedRequest
+from storyloom.memory.generation import Piece, Prompt, Request, Sampling
+
+_DEFAULT_CONTEXT_TOKENS = 8192
+_MISSING = frozenset({"mirostat", "mirostat_tau", "mirostat_eta"})
+_FEATURES = (frozenset(Sampling.__dataclass_fields__) - _MISSING) | {
+    "schema",
+    "prefill",
+    "completion",
+    "exact_count",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A loaded model and what belongs to it."""
+
+    loaded: Loaded
+    prompts: Prompts
+    cache: PrefixCache
+
+    @property
+    def vocabulary(self) -> int:
+        """How many scores the model gives for each token."""
+        model: Any = self.loaded.model
+        return int(model.get_output_embeddings().weight.shape[0])
+
+
+class HuggingFaceModel:
+    """One model in this process, loaded at the first use or by ``load``.
+
+    Args:
+        target: a hub id, a local folder, or the path of a .gguf file.
+        name: the SPEC that it was made from.
+        context_tokens: None for what the model was trained with, at most 8,192.
+        threads: CPU threads of torch, for the whole process, or None to leave them as they are.
+        reuse_prefix: keep keys and values between calls, so that an equal beginning of the prompt is not
+            read again. It changes sums in their last bits, so that a drawn text may differ.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        name: str,
+        context_tokens: int | None = None,
+        threads: int | None = None,
+        reuse_prefix: bool = True,
+    ):
+        self._target = target
+        self._name = name
+        self._asked_context = context_tokens
+        self._threads = threads
+        self._reuse_prefix = reuse_prefix
+        self._loading = threading.Lock()
+        self._turn = threading.Lock()
+        self._ready: _Ready | None = None
+        self._load_seconds: float | None = None
+        self._breaker_ids = functools.lru_cache(4)(self._find_breakers)
+        self._schema_tokenizer = functools.lru_cache(1)(self._make_schema_tokenizer)
+
+    @property
+    def name(self) -> str:
+        """The SPEC it was made from."""
+        return self._name
+
+    @property
+    def context_tokens(self) -> int:
+        """How many tokens prompt and completion may hold together; loads the model to know it."""
+        return self._context(self._get().loaded.trained_context)
+
+    @property
+    def parameters(self) -> int | None:
+        """How many weights it has; loads the model to know it."""
+        return int(self._get().loaded.model.num_parameters())
+
+    @property
+    def features(self) -> frozenset[str]:
+        """Everything but mirostat."""
+        return _FEATURES
+
+    @property
+    def load_seconds(self) -> float | None:
+        """How long loading took, or None while nothing is loaded."""
+        return self._load_seconds
+
+    def load(self) -> None:
+        """Load the model now, if it isn't yet; several threads may call it.
+
+        Raises:
+            ModelUnavailable: missing, damaged, pickled, too large for the memory, or not to be fetched.
+            InvalidSetting: the context asked for is longer than the model's.
+        """
+        self._get()
+
+    def close(self) -> None:
+        """Free the model once the text in flight has ended; another use loads it again."""
+        with self._turn, self._loading:
+            self._ready = None
+            self._breaker_ids.cache_clear()
+            self._schema_tokenizer.cache_clear()
+
+    def count_tokens(self, prompt: Prompt) -> int:
+        """Count exactly, the chat template's own tokens included."""
+        return len(self._get().prompts.ids(prompt))
+
+    def stream(self, request: Request) -> Iterator[Piece]:
+        """Write, piece by piece; closing the iterator stops the model.
+
+        Raises:
+            UnsupportedRequest: mirostat, a schema that can't be followed, or no token asked for.
+            PromptTooLong: prompt and ``max_tokens`` don't fit ``context_tokens``.
+            ModelFailed: the model ran out of memory or broke off.
+        """
+        asked = [name for name in sorted(_MISSING) if getattr(request.sampling, name) is not None]
+        if asked:
+            raise UnsupportedRequest(
+                f"{self._name} has no {', '.join(asked)}. Leave that out, or use gguf:PATH."
+            )
+        if request.max_tokens < 1:
+            raise UnsupportedRequest(f"{request.max_tokens} tokens were asked for. Ask for at least 1.")
+        ids = self._get().prompts.ids(request.prompt)
+        if len(ids) + request.max_tokens > self.context_tokens:
+            raise PromptTooLong(
+                f"The prompt has {len(ids)} tokens and {request.max_tokens} more were asked for, but "
+                f"{self._name} holds {self.context_tokens} together. Shorten the prompt, or write less."
+            )
+        if not ids:
+            raise UnsupportedRequest(
+                f"{self._name} can't begin with an empty prompt. Give it a word to go on from."
+            )
+        return pump(functools.partial(self._wait_and_write, request, ids))
+
+    def _wait_and_write(self, request: Request, ids: list[int], emit: Emit) -> None:
+        """Take a turn, in the pump's thread."""
+        while not self._turn.acquire(timeout=0.1):
+            if emit(Piece("")):
+                return
+        try:
+            self._write(request, ids, emit)
+        except torch.OutOfMemoryError as error:
+            self._get().cache.clear()
+            raise ModelFailed(
+                f"{self._name} ran out of memory at {len(ids)} tokens. Set a smaller context, or use a "
+                "smaller model."
+            ) from error
+        finally:
+            self._turn.release()
+
+    def _write(self, request: Request, ids: list[int], emit: Emit) -> None:
+        ready = self._get()
+        if self._threads is not None:
+            torch.set_num_threads(self._threads)  # counts for each thread that computes
+        model: Any = ready.loaded.model
+        reuse = self._reuse_prefix and _takes_cache(model)
+        kept = ready.cache.take(ids) if reuse else None
+        if reuse and kept is None:
+            kept = CachedText([], DynamicCache(config=model.config))
+        cached = len(kept.ids) if kept else 0
+        schema = self._schema(request)
+        writing = Writing(ready.loaded, request, ids, emit, schema)
+        prompt = torch.tensor([ids], device=model.device)
+        with torch.inference_mode():
+            written = model.generate(
+                prompt,
+                attention_mask=torch.ones_like(prompt),
+                past_key_values=kept.cache if kept else None,
+                max_new_tokens=request.max_tokens,
+                do_sample=False,  # the chain draws
+                logits_processor=self._chain(request, schema),
+                stopping_criteria=StoppingCriteriaList([writing]),
+            )
+        if kept:
+            kept.ids = written[0].tolist()
+            ready.cache.keep(kept)
+        writing.end(cached)
+
+    def _chain(self, request: Request, schema: SchemaConstraint | None) -> LogitsProcessorList:
+        """The constraint first, so that the samplers see only what may be written."""
+        generator = torch.Generator()
+        if request.seed is None:
+            generator.seed()
+        else:
+            generator.manual_seed(request.seed % 2**63)
+        breakers = request.sampling.dry_breakers
+        wanted = bool(request.sampling.dry_multiplier)
+        found = self._breaker_ids(DRY_BREAKERS if breakers is None else breakers) if wanted else frozenset()
+        chain = processors(request.sampling, generator, found)
+        if schema is not None:
+            chain.insert(0, schema)
+        return chain
+
+    def _schema(self, request: Request) -> SchemaConstraint | None:
+        if request.schema is None:
+            return None
+        return SchemaConstraint(self._schema_tokenizer(), self._get().vocabulary, request.schema)
+
+    def _make_schema_tokenizer(self) -> Any:
+        ready = self._get()
+        try:
+            return schema_tokenizer(ready.loaded.tokenizer, ready.vocabulary, ready.loaded.ends)
+        except ValueError as error:
+            raise UnsupportedRequest(
+                f"The tokenizer of {self._name} can't be held to a schema ({error}). Use gguf:PATH."
+            ) from error
+
+    def _find_breakers(self, texts: tuple[str, ...]) -> frozenset[int]:
+        """Every token that holds one of the texts; a text that no single token holds breaks nothing."""
+        tokenizer: Any = self._get().loaded.tokenizer
+        pieces = tokenizer.batch_decode([[id_] for id_ in range(len(tokenizer))])
+        return frozenset(id_ for id_, piece in enumerate(pieces) if any(text in piece for text in texts))
+
+    def _get(self) -> _Ready:
+        with self._loading:
+            if self._ready is None:
+                started = time.perf_counter()
+                if self._threads is not None:
+                    torch.set_num_threads(self._threads)
+                loaded = load(self._target)
+                cache = PrefixCache(self._context(loaded.trained_context))
+                self._ready = _Ready(loaded, Prompts(loaded.tokenizer, self._name), cache)
+                self._load_seconds = time.perf_counter() - started
+            return self._ready
+
+    def _context(self, trained: int | None) -> int:
+        most = trained or _DEFAULT_CONTEXT_TOKENS
+        if self._asked_context is None:
+            return min(most, _DEFAULT_CONTEXT_TOKENS)
+        if not 0 < self._asked_context <= most:
+            raise InvalidSetting(
+                f"A context of {self._asked_context} tokens was asked for, but {self._name} was made for "
+                f"{most}. Ask for a number from 1 to {most}."
+            )
+        return self._asked_context
+
+
+def _takes_cache(model: Any) -> bool:
+    """Whether a model takes keys and values from outside; state-space models make a state of their own."""
+    asks = getattr(model, "_supports_default_dynamic_cache", None)
+    return not getattr(model, "_is_stateful", False) and (asks is None or bool(asks()))
