@@ -171,7 +171,7 @@ def test_without_prefill_bad_sentences_are_left_out(tmp_path: Path) -> None:
     draft = writer(model, tmp_path).write(scene(), Heard())
     assert all(
         request.prompt[-1].role == "user" for request in model.asked if not isinstance(request.prompt, str)
-    )  # type: ignore[union-attr]
+    )
     assert draft.paragraph == "Anna ran to the gate before anybody woke. It was open and wide to everybody."
     assert draft.origin is Origin.REPAIRED
     assert len(draft.calls) == 1
