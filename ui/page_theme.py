@@ -3,13 +3,19 @@
 import gradio as gr
 from gradio.themes.utils import fonts
 
+# The machine's own fonts: none is ever fetched.
 _SANS = [fonts.Font("system-ui"), fonts.Font("sans-serif")]
-# Lora travels with Gradio: no font is ever fetched from elsewhere. style.css sets the text in it.
-_MONO = [fonts.Font("ui-monospace"), fonts.Font("monospace"), fonts.LocalFont("Lora", weights=(400, 600))]
+_MONO = [fonts.Font("ui-monospace"), fonts.Font("monospace")]
 
+# What the page is before its style sheet is there; style.css has the same two as --paper and --ink.
+_FIRST_COLOURS = {
+    "body_background_fill": "#fcfbf8",
+    "body_background_fill_dark": "#191816",
+    "body_text_color": "#2a2723",
+    "body_text_color_dark": "#d8d2c6",
+}
+_NO_SHADOWS = {"input_shadow": "none", "input_shadow_focus": "none", "block_shadow": "none"}
 _COLOURS = {
-    "body_background_fill": "var(--paper)",
-    "body_text_color": "var(--ink)",
     "body_text_color_subdued": "var(--faded)",
     "background_fill_primary": "var(--paper)",
     "background_fill_secondary": "var(--leaf)",
@@ -56,4 +62,4 @@ def theme() -> gr.themes.Base:
     """The theme; every colour is a variable, so that light and dark are told in one place."""
     dark = {f"{name}_dark": value for name, value in _COLOURS.items()}
     base = gr.themes.Base(font=_SANS, font_mono=_MONO)
-    return base.set(**_COLOURS, **dark, input_shadow="none", input_shadow_focus="none", block_shadow="none")
+    return base.set(**_FIRST_COLOURS, **_COLOURS, **dark, **_NO_SHADOWS)

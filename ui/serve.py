@@ -116,7 +116,8 @@ def application(
         pwa=False,
         max_file_size=_MOST_UPLOADED,
         theme=theme(),
-        css_paths=[STYLE],
+        # Gradio narrows a style sheet given as css to its own container, media queries included.
+        head=f"<style>{STYLE.read_text(encoding='utf-8')}</style>",
         auth_dependency=user_of if users is not None else None,
     )
     return Gate(app, hosts=hosts, users=users)
