@@ -76,7 +76,7 @@ class OneCall:
         if good is None:
             listener.on_redraw(draws[-1].objection)
             draft = self._writer.write(scene, listener)
-            draft = replace(draft, calls=(*calls, *draft.calls))
+            draft = replace(draft, origin=Origin.REPAIRED, calls=(*calls, *draft.calls))
             parts: Mapping[str, Any] = {}  # what they say belongs to a paragraph that isn't there
             origin = draft.origin
         else:

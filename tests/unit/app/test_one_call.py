@@ -381,6 +381,7 @@ def test_a_model_that_cannot_fill_the_form_is_asked_plainly_after_bounded_draws(
     assert len({request.seed for request in model.forms}) == len(model.forms)
     assert len(model.plain) < 40
     assert "wind turned north" in outcome[0].paragraph
+    assert outcome[0].origin is Origin.REPAIRED
     assert [call.agent for call in outcome[0].calls][:3] == ["one_call"] * 3
     assert model.open == 0
     check_whole(outcome)
@@ -430,15 +431,15 @@ def test_long_memory_gives_way_and_the_prompt_keeps_to_its_budget(tmp_path: Path
 def test_the_starter_ends_in_a_whole_step(starter_weights: Path, tmp_path: Path) -> None:
     from storyloom.generators.llama_cpp import LlamaCppModel
 
-    model = LlamaCppModel(starter_weights, name="starter", context_tokens=4096, slots=1, threads=2)
+    model = LlamaCppModel(starter_weights, name="starter", context_tokens=4096, slots=1, threads=1)
     try:
-        profile = replace(SMALL, one_call=True, redraws=1)
+        profile = replace(SMALL, one_call=True, redraws=2, paragraph_words=60, memory_words=40)
         ear = Ear()
         outcome = OneCall(model, profile, Templates(tmp_path)).step(scene(), ear)
     finally:
         model.close()
     check_whole(outcome)
-    assert count_words(outcome[0].paragraph) > 20
+    assert count_words(outcome[0].paragraph) >= 15
     assert '"paragraph"' not in outcome[0].paragraph
     assert count_words(outcome[1].memory.text) <= profile.memory_words + count_words(PREMISE)
-    assert 1 <= sum(call.agent == "one_call" for call in outcome[0].calls) <= 2
+    assert 1 <= [call.agent for call in outcome[0].calls].count("one_call") <= 3
