@@ -82,12 +82,13 @@ class Passages:
         """Passages of the ancestry that have no vector of this embedder, at most ``limit``."""
         found: list[Passage] = []
         for segment in segments:
-            # Two ranges of the index on (strand, embedder, depth): "not equal" would read every row.
+            # Two ranges of the index on (strand, embedder, depth): "not equal" would read every row, and
+            # so would the index on (strand, depth), which "+ 0" keeps the database from.
             for other in (col(PassageRow.embedder) < embedder, col(PassageRow.embedder) > embedder):
                 query = (
                     select(PassageRow.depth, PassageRow.text)
                     .where(PassageRow.strand_id == segment.strand_id, other)
-                    .where(col(PassageRow.depth) <= segment.depth)
+                    .where(col(PassageRow.depth) + 0 <= segment.depth)
                     .limit(limit - len(found))
                 )
                 found += [

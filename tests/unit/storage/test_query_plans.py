@@ -1,0 +1,143 @@
+"""Nothing that a step does reads a whole table: SQLite's own plans say so, however busy the machine."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event
+
+from storyloom.memory.story import JobState, Note, Passage, Plan, Provenance, ShortMemory, Step, Story, Strand
+from storyloom.storage.database import Database
+from storyloom.storage.unit_of_work import UnitOfWork
+
+TABLES = "story|strand|step|passage|revision|job|call|slot"
+WHOLE_TABLE = re.compile(rf"^SCAN ({TABLES})\b")
+
+
+@contextmanager
+def plans(database: Database) -> Iterator[list[tuple[str, str]]]:
+    """(statement, one line of its plan) of all that runs inside."""
+    lines: list[tuple[str, str]] = []
+
+    def explain(
+        connection: Connection,
+        _cursor: object,
+        statement: str,
+        parameters: Any,
+        _context: object,
+        many: bool,
+    ) -> None:
+        if statement.split()[0] not in {"SELECT", "WITH", "INSERT", "UPDATE", "DELETE"}:
+            return
+        raw = connection.connection.cursor()
+        first = parameters[0] if many else parameters
+        raw.execute(f"EXPLAIN QUERY PLAN {statement}", first)
+        lines.extend((statement, row[3]) for row in raw.fetchall())
+        raw.close()
+
+    event.listen(database._engine, "before_cursor_execute", explain)
+    yield lines
+    event.remove(database._engine, "before_cursor_execute", explain)
+
+
+@pytest.fixture
+def filled(
+    database: Database, story: Story, grow: Callable[..., None], branch: Callable[..., Strand]
+) -> Database:
+    assert story
+    grow("main", 1, 8)
+    branch("side", "main", 4)
+    grow("side", 5, 7)
+    return database
+
+
+def read(work: UnitOfWork) -> None:
+    work.stories.get("story0000001")
+    work.stories.find("story0000001", "local")
+    work.strands.get("side")
+    work.strands.main("story0000001")
+    work.strands.of_story("story0000001")
+    work.strands.step_counts("story0000001")
+    work.steps.head("side")
+    work.steps.at("side", 3)
+    work.steps.path("side", first=3, last=6)
+    work.steps.paragraphs("side", first=6)
+    work.steps.recent_plans("side", 5)
+    segments = work.steps.segments("side")
+    for terms in (["paragraph"], ["paragraph", "side", "absent"]):
+        assert work.passages.search(
+            terms=terms, vector=(1.0, 0.0), embedder="e", segments=segments, before=7, limit=5
+        )
+    work.passages.missing_vectors(segments, embedder="e", limit=3)
+    work.provenance.get("side", 5)
+    work.revisions.of_story("story0000001")
+    work.jobs.interrupted("side")
+
+
+def write(work: UnitOfWork, step: Step, provenance: Provenance) -> None:
+    job = work.jobs.claim("side", "w", 4.0)
+    assert job is not None
+    work.jobs.heartbeat(job.id, "w", 4.0)
+    work.jobs.write_journal(job.id, "w", "words")
+    work.steps.append(step)
+    work.passages.add(
+        [Passage(strand_id="side", depth=step.depth, text=step.paragraph, vector=(1.0, 0.0), embedder="e")]
+    )
+    work.provenance.add("side", step.depth, provenance)
+    work.jobs.finish(job.id, "w", JobState.DONE)
+    work.jobs.dismiss(job.id)
+    work.steps.set_memory("side", 5, ShortMemory((Note("x", 1),)))
+    work.steps.set_plans("side", 5, (Plan("x"),))
+    work.steps.set_paragraph("side", 5, "changed")
+    work.passages.set_vectors(
+        [Passage(strand_id="side", depth=5, text="changed", vector=(0.0, 1.0), embedder="e")]
+    )
+    work.stories.save(replace(work.stories.get("story0000001"), outline="changed"))
+    work.commit()
+
+
+def test_no_read_scans_a_table(filled: Database) -> None:
+    with plans(filled) as lines, filled.unit_of_work(write=False) as work:
+        read(work)
+    assert len(lines) > 30
+    assert [line for line in lines if WHOLE_TABLE.match(line[1])] == []
+
+
+def test_no_write_scans_a_table(
+    filled: Database, new_step: Callable[..., Step], provenance: Provenance
+) -> None:
+    with plans(filled) as lines, filled.unit_of_work() as work:
+        write(work, new_step("side", 8), provenance)
+    assert len(lines) > 15
+    assert [line for line in lines if WHOLE_TABLE.match(line[1])] == []
+
+
+def test_the_list_of_stories_sums_words_without_reading_a_step(filled: Database) -> None:
+    with plans(filled) as lines, filled.unit_of_work(write=False) as work:
+        work.stories.list("local")
+    of_steps = [plan for _, plan in lines if "step" in plan.split()]
+    assert of_steps == ["SEARCH step USING COVERING INDEX ix_step_strand_id_words (strand_id=?)"]
+
+
+def test_new_vectors_are_found_by_an_index_alone(filled: Database) -> None:
+    with plans(filled) as lines, filled.unit_of_work(write=False) as work:
+        segments = work.steps.segments("side")
+        work.passages.search(terms=(), vector=(1.0,), embedder="e", segments=segments, before=9, limit=1)
+        work.passages.missing_vectors(segments, embedder="e", limit=1)
+    used = {plan for statement, plan in lines if "FROM passage" in statement}
+    assert "SEARCH passage USING INDEX ix_passage_strand_id_id (strand_id=? AND id>?)" in used
+    assert any("ix_passage_strand_id_embedder_depth (strand_id=? AND embedder<?)" in plan for plan in used)
+    assert not any("TEMP B-TREE" in plan for plan in used)
+
+
+def test_full_text_reads_newest_first_without_sorting(filled: Database) -> None:
+    with plans(filled) as lines, filled.unit_of_work(write=False) as work:
+        segments = work.steps.segments("side")
+        work.passages.search(terms=["side"], vector=(), embedder="", segments=segments, before=9, limit=1)
+    ranking = [plan for statement, plan in lines if "bm25" in statement and "ORDER BY" in statement]
+    assert any(plan.startswith("SCAN passage_fts VIRTUAL TABLE INDEX") for plan in ranking)
+    assert "SEARCH passage USING INTEGER PRIMARY KEY (rowid=?)" in ranking
+    assert not any("TEMP B-TREE" in plan for plan in ranking)
