@@ -1,7 +1,9 @@
 """Turns an engine that calls back for every piece into an iterator of pieces. Knows no engine."""
 
+import atexit
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from storyloom.memory.generation import Piece
@@ -11,13 +13,10 @@ Emit = Callable[[Piece], bool]
 
 # An engine that runs this far ahead of its reader waits for it.
 _PIECES_AHEAD = 256
-
-
-class _Ended:
-    """The last thing in the queue, with the exception that broke the engine off, if one did."""
-
-    def __init__(self, error: BaseException | None) -> None:
-        self.error = error
+# How long the end of the process waits for an engine that doesn't stop.
+_EXIT_SECONDS = 10.0
+# Between two looks at whether an engine that was told to stop is waiting for its reader.
+_LOOK_SECONDS = 0.01
 
 
 def pump(run: Callable[[Emit], None]) -> Iterator[Piece]:
@@ -31,39 +30,68 @@ def pump(run: Callable[[Emit], None]) -> Iterator[Piece]:
     Raises:
         BaseException: whatever ``run`` raised, after the pieces that came before it.
     """
-    pieces: queue.Queue[Piece | _Ended] = queue.Queue(_PIECES_AHEAD)
-    stopped = threading.Event()
-
-    def emit(piece: Piece) -> bool:
-        if not stopped.is_set() and (piece.text or piece.usage):
-            pieces.put(piece)
-        return stopped.is_set()
-
-    def work() -> None:
-        error: BaseException | None = None
-        try:
-            run(emit)
-        except BaseException as raised:  # noqa: BLE001  # it is raised again where the pieces are read
-            error = raised
-        pieces.put(_Ended(error))
-
-    # A daemon, so that an engine stuck in native code can't keep the process from ending.
-    worker = threading.Thread(target=work, name="storyloom-engine", daemon=True)
-    worker.start()
-    ended: _Ended | None = None
+    engine = _Engine(run)
     try:
-        while True:
-            item = pieces.get()
-            if isinstance(item, _Ended):
-                ended = item
-                break
-            yield item
+        yield from engine.pieces()
     finally:
-        stopped.set()
-        # The engine may be waiting for room in the queue: empty it up to the end mark.
-        while ended is None:
-            left = pieces.get()
-            ended = left if isinstance(left, _Ended) else None
-        worker.join()
-    if ended.error is not None:
-        raise ended.error
+        engine.stop()
+    if engine.error is not None:
+        raise engine.error
+
+
+class _Engine:
+    """One run of an engine, and the queue between its thread and the reader's."""
+
+    def __init__(self, run: Callable[[Emit], None]) -> None:
+        self.error: BaseException | None = None
+        self._run = run
+        # None comes last, whatever happens.
+        self._queue: queue.Queue[Piece | None] = queue.Queue(_PIECES_AHEAD)
+        self._stopped = threading.Event()
+        # A daemon, so that an engine stuck in native code can't keep the process from ending.
+        self._worker = threading.Thread(target=self._work, name="storyloom-engine", daemon=True)
+        _running.add(self)
+        self._worker.start()
+
+    def pieces(self) -> Iterator[Piece]:
+        while (piece := self._queue.get()) is not None:
+            yield piece
+
+    def stop(self, seconds: float | None = None) -> None:
+        """Tell the engine to stop and wait for it, so many seconds at most."""
+        self._stopped.set()
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while self._worker.is_alive() and (deadline is None or time.monotonic() < deadline):
+            self._make_way()
+            self._worker.join(_LOOK_SECONDS)
+        _running.discard(self)
+
+    def _make_way(self) -> None:
+        """Empty the queue: the engine may be waiting for room in it."""
+        while True:
+            try:
+                self._queue.get_nowait()
+            except queue.Empty:
+                return
+
+    def _emit(self, piece: Piece) -> bool:
+        if not self._stopped.is_set() and (piece.text or piece.usage):
+            self._queue.put(piece)
+        return self._stopped.is_set()
+
+    def _work(self) -> None:
+        try:
+            self._run(self._emit)
+        except BaseException as raised:  # noqa: BLE001  # it is raised again where the pieces are read
+            self.error = raised
+        self._queue.put(None)
+
+
+_running: set[_Engine] = set()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """At the end of the process: a thread caught inside a native engine would make it crash."""
+    for engine in list(_running):
+        engine.stop(_EXIT_SECONDS)

