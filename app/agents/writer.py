@@ -13,7 +13,7 @@ from storyloom.app.templates import Templates
 from storyloom.memory.errors import ModelFailed
 from storyloom.memory.form import cut_at_break, is_first_person, is_second_person
 from storyloom.memory.generation import Message, Prompt, Request
-from storyloom.memory.names import names
+from storyloom.memory.names import cast, names
 from storyloom.memory.ports import TextModel
 from storyloom.memory.repetition import SentenceFilter
 from storyloom.memory.story import Call, Mode, Origin, SlotRecord
@@ -67,9 +67,9 @@ class Writer:
             UnsupportedRequest: the profile asks for a sampler that the engine lacks.
         """
         woven = self._weave(scene)
-        best, answers = self._draw(scene, woven.prompt, listener)
-        language = scene.story.language
-        paragraph = best.text or _longest(answers, language)
+        opening = _opening(scene) if self._can_resume else ""
+        best, answers = self._draw(scene, woven.prompt, opening, listener)
+        paragraph = best.text or _longest(answers, opening, scene.story.language)
         if not paragraph:
             raise ModelFailed(
                 f"The model {self._model.name} wrote nothing usable for step {scene.depth} in "
@@ -91,10 +91,11 @@ class Writer:
     def _max_tokens(self) -> int:
         return round(self._profile.paragraph_words * _TOKENS_A_WORD)
 
-    def _draw(self, scene: Scene, prompt: Prompt, listener: Listener) -> tuple[Drawing, list[Answer]]:
+    def _draw(
+        self, scene: Scene, prompt: Prompt, opening: str, listener: Listener
+    ) -> tuple[Drawing, list[Answer]]:
         """Draw until the paragraph is long enough or the tries are used up: the best, and all calls."""
         chat, lead = _split(prompt)
-        opening = _opening(scene) if self._can_resume else ""
         drawing = best = self._drawing(scene)
         answers: list[Answer] = []
         for attempt in range(self._profile.redraws + 1):
@@ -214,20 +215,23 @@ def _prefill(lead: str, begun: str) -> tuple[Message, ...]:
     return (Message("assistant", text),) if text else ()
 
 
-def _longest(answers: Sequence[Answer], language: str) -> str:
+def _longest(answers: Sequence[Answer], opening: str, language: str) -> str:
     """The longest draw as it came, cut where its form broke: better than nothing."""
-    return max((cut_at_break(clean(answer.text), language) for answer in answers), key=len)
+    drawn = max((cut_at_break(clean(answer.text), language) for answer in answers), key=len)
+    return f"{opening} {drawn}".strip() if drawn else ""
 
 
 def _opening(scene: Scene) -> str:
-    """The first name in the plan that the paragraph before didn't open with; no name, no opening.
+    """The first name in the plan that the paragraph before didn't open with, else one of the cast.
 
-    More of the plan would bring its tense along, and with it the voice of a summary.
+    More of the plan would bring its tense along, and with it the voice of a summary. Empty where
+    nothing can be told to be a name.
     """
     story = scene.story
-    known = names(joined([story.premise, scene.memory.text, scene.last, scene.plan]), story.language)
-    places = {
-        name: match.start() for name in known if (match := re.search(rf"\b{re.escape(name)}\b", scene.plan))
-    }
-    fresh = [name for name in places if not scene.last.startswith(name)]
-    return min(fresh, key=lambda name: places[name], default="")
+    if story.mode is Mode.DOCUMENT or is_first_person(scene.last, story.language):
+        return ""
+    told = joined([story.premise, scene.memory.text, scene.last])
+    planned = re.findall(r"\w+", scene.plan)
+    known = frozenset(names(joined([told, scene.plan]), story.language))
+    people = [word for word in planned if word in known] + cast([told], story.language, limit=1)
+    return next((name for name in people if not scene.last.startswith(name)), "")

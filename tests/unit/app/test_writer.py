@@ -132,6 +132,14 @@ def test_two_paragraphs_in_a_row_dont_open_with_one_name(tmp_path: Path) -> None
     assert model.asked[0].prompt[-1].role == "user"
 
 
+def test_a_plan_without_names_opens_with_one_of_the_cast(tmp_path: Path) -> None:
+    model = Model([GOOD])
+    writer(model, tmp_path).write(scene(plan="It rains."), Heard())
+    turn = model.asked[0].prompt[-1]
+    assert not isinstance(turn, str)
+    assert (turn.role, turn.content) == ("assistant", "Anna")
+
+
 def test_a_bad_sentence_is_drawn_again_from_the_last_good_one(tmp_path: Path) -> None:
     model = Model(
         [
@@ -194,8 +202,10 @@ def test_the_best_draw_is_kept_when_none_is_good(tmp_path: Path) -> None:
 
 
 def test_a_text_that_is_all_refused_is_better_than_nothing(tmp_path: Path) -> None:
-    draft = writer(Model([PAST]), tmp_path).write(scene(plan="It rains."), Heard())
-    assert draft.paragraph == PAST
+    told = "Anna saw the old ferry come back from the north shore quite empty."
+    model = Model([told.removeprefix("Anna")])
+    draft = writer(model, tmp_path).write(scene(index=StoryIndex([told])), Heard())
+    assert draft.paragraph == told
     assert draft.origin is Origin.REPAIRED
 
 
