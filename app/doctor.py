@@ -13,8 +13,9 @@ from typing import Literal
 
 from storyloom.app.settings import Settings
 from storyloom.app.weights import STARTER
+from storyloom.generators.device import gpu_name
 from storyloom.generators.weights import starter_path, verify
-from storyloom.memory.errors import StoryloomError
+from storyloom.memory.errors import ModelUnavailable, StoryloomError
 from storyloom.storage.database import Database
 
 State = Literal["ok", "warning", "broken"]
@@ -67,12 +68,10 @@ def _versions() -> Iterator[Finding]:
 def _device() -> Finding:
     """What torch computes on. llama.cpp, which runs the starter, takes the processor."""
     try:
-        import torch
-    except (ImportError, OSError) as error:
-        return Finding("device", "broken", f"torch can't be loaded: {error}. Install it again.")
-    if torch.cuda.is_available():
-        return Finding("device", "ok", f"{torch.cuda.get_device_name(0)} for hf: models")
-    return Finding("device", "ok", "no GPU; models run on the processor")
+        gpu = gpu_name()
+    except ModelUnavailable as error:
+        return Finding("device", "broken", str(error))
+    return Finding("device", "ok", f"{gpu} for hf: models" if gpu else "no GPU; models run on the processor")
 
 
 def _folder(home: Path) -> Finding:

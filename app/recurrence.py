@@ -20,7 +20,7 @@ from storyloom.app.events import Listener, Stage
 from storyloom.app.indexes import Indexes
 from storyloom.app.leases import Lease, Leases
 from storyloom.app.profiles import Profile
-from storyloom.memory.errors import StepConflict
+from storyloom.memory.errors import ModelFailed, StepConflict
 from storyloom.memory.ports import Embedder
 from storyloom.memory.recall import RecallRule, choose, query_terms
 from storyloom.memory.story import (
@@ -240,7 +240,7 @@ class Recurrence:
             last=draft.paragraph,
             recent_plans=(scene.plan, *scene.recent_plans)[:_RECENT_PLANS],
         )
-        return draft, update, cast.planner.offer(after)
+        return draft, update, _offer(cast.planner, after, listener)
 
     def _assemble(self, strand: Strand, scene: Scene, written: _Written, cast: Cast, seconds: float) -> Step:
         sampling = {name: value for name, value in asdict(cast.profile.writing).items() if value is not None}
@@ -320,6 +320,16 @@ class _Journalling(Listener):
     def on_redraw(self, reason: str) -> None:
         self.lease.restart()
         self._listener.on_redraw(reason)
+
+
+def _offer(planner: Planner, after: Scene, listener: Listener) -> Offer:
+    """Three plans; a paragraph isn't thrown away because none came: the earlier ones stand once more."""
+    try:
+        return planner.offer(after)
+    except ModelFailed as error:
+        listener.on_notice(f"{error} The plans offered before stand once more.")
+        carried = tuple(replace(plan, origin=Origin.CARRIED) for plan in after.offered)
+        return Offer(plans=carried, calls=())
 
 
 def derived_seed(seed: int, place: int) -> int:

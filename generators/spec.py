@@ -83,9 +83,18 @@ def load_model(
             reproducible=reproducible,
         )
     if spec.kind == "hf":
+        from storyloom.generators.cores import physical_cores
         from storyloom.generators.hugging_face import HuggingFaceModel
 
-        return HuggingFaceModel(spec.target, name=spec.text, context_tokens=context_tokens, threads=threads)
+        return HuggingFaceModel(
+            spec.target,
+            name=spec.text,
+            context_tokens=context_tokens,
+            # Said always: the embedder beside it may have set torch to one thread.
+            threads=threads or physical_cores(),
+            # A cached beginning changes the last bits of sums.
+            reuse_prefix=not reproducible,
+        )
     if spec.kind == "openai":
         from storyloom.generators.openai_compatible import OpenAICompatibleModel
 

@@ -10,6 +10,9 @@ import sentencex
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+(?:['’][^\W_{_CJK}]+)*")
 
+# White space that isn't ASCII, one character each.
+_BLANK = re.compile(r"[^\S\x00-\x7f]")
+
 
 def words(text: str) -> list[str]:
     """Lower-cased words, curly apostrophes made straight, so that "Don’t" equals "don't"."""
@@ -23,7 +26,15 @@ def count_words(text: str) -> int:
 
 def sentences(text: str, language: str = "en") -> list[str]:
     """Sentences in order, without the white space around them; quotations stay whole."""
-    return [stripped for part in sentencex.segment(language, text) if (stripped := part.strip())]
+    # sentencex 1.0 breaks the process off at a capital before a blank that isn't ASCII and a full stop.
+    plain = _BLANK.sub(" ", text)
+    found: list[str] = []
+    start = 0
+    for part in sentencex.segment(language, plain):
+        end = start + len(part)
+        found.append(text[start:end].strip())
+        start = end
+    return [sentence for sentence in found if sentence]
 
 
 def ngrams(tokens: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from storyloom.memory.text import clean, count_words, joined, ngrams, sentences, words
 
@@ -52,3 +54,17 @@ def test_clean_composes() -> None:
 
 def test_joined_leaves_empty_parts_out() -> None:
     assert joined(["one", "", "two"]) == "one\n\ntwo"
+
+
+@given(
+    st.text(
+        alphabet=st.one_of(
+            st.sampled_from("AB.!? \n\u00a0\u202f\u2028\u3000\"“”。他é"), st.characters(codec="utf-8")
+        ),
+        max_size=60,
+    )
+)
+def test_sentences_lose_no_letter_whatever_the_blanks(text: str) -> None:
+    """A capital before a blank that isn't ASCII and a full stop made the splitter break off."""
+    assert "".join("".join(sentences(text)).split()) == "".join(text.split())
+    assert sentences("A\u00a0. B\u3000.")
