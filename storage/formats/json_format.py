@@ -10,6 +10,7 @@ from collections import defaultdict
 from typing import Never
 
 from pydantic import ValidationError
+from pydantic_core import to_json
 from sqlalchemy.exc import IntegrityError
 
 from storyloom.memory.errors import ImportRefused
@@ -55,7 +56,8 @@ def dump_story(work: UnitOfWork, story_id: str) -> str:
         ),
         revisions=tuple(work.revisions.of_story(story_id)),
     )
-    return json.dumps(file.model_dump(mode="json"), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    fields = (f'"{name}": {_field_text(getattr(file, name))}' for name in StoryFile.model_fields)
+    return "{\n" + ",\n".join(fields) + "\n}\n"
 
 
 def load_story(text: str) -> StoryFile:
@@ -126,6 +128,13 @@ def _check_header(text: str) -> None:
             f"The file has version {version}, and this Storyloom reads up to {VERSION}: a newer Storyloom "
             "wrote it. Update Storyloom and import again."
         )
+
+
+def _field_text(value: object) -> str:
+    """A field as JSON, an entry a line: a story's file can be read, compared and searched by lines."""
+    if isinstance(value, tuple):
+        return "[\n" + ",\n".join(to_json(entry).decode() for entry in value) + "\n]"
+    return to_json(value).decode()
 
 
 def _whole(digits: str) -> int:
