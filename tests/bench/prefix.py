@@ -1,17 +1,21 @@
-"""Prompt tokens that are read again each step: stable slots first, against RecurrentGPT's order.
+"""Prompt tokens that are read again each step, and how long the first word of a paragraph takes.
 
-A short story is written by the product with the starter, and every prompt of it is kept. Then the same
-prompts go, one after the other, through a fresh engine twice: as they are, and in RecurrentGPT's order (what
-changes stands first: plan, last paragraph, memory; premise and instructions after it). The engine says how
-many tokens it read. Prints one JSON line.
+A short story is written by the product with the starter; every prompt of it is kept, and the time from a
+woven prompt to the writer's first token is taken. Then the same prompts go, one after the other, through a fresh
+engine twice: as they are, stable slots first, and in RecurrentGPT's order (what changes stands first: plan, last
+paragraph, memory; premise and instructions after it). The engine says how many tokens it read. Prints one JSON
+line.
 """
 
 import argparse
 import json
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 from storyloom.app.castings import Castings
 from storyloom.app.events import Listener
@@ -30,15 +34,21 @@ PREMISE = "A lighthouse keeper named Mara finds a door in the sea, and her broth
 
 
 class Recorder(LlamaCppModel):
-    """Keeps every request of each step."""
+    """Keeps every request of each step, and the seconds to its first token."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, name="starter")
         self.requests: list[Request] = []
+        self.waits: list[float] = []
 
     def stream(self, request: Request) -> Iterator[Piece]:
         self.requests.append(request)
-        return super().stream(request)
+        started = time.perf_counter()
+        with closing(super().stream(request)) as pieces:  # type: ignore[type-var]
+            for number, piece in enumerate(pieces):
+                if number == 0:
+                    self.waits.append(time.perf_counter() - started)
+                yield piece
 
 
 def recurrentgpt_order(prompt: Prompt) -> Prompt:
@@ -62,8 +72,8 @@ def evaluated(path: Path, requests: list[Request], *, reorder: bool) -> list[tup
     return figures
 
 
-def record(path: Path, folder: Path, steps: int) -> tuple[list[Request], int]:
-    """Every request of a story, and how many of them came before its first step."""
+def record(path: Path, folder: Path, steps: int) -> tuple[Recorder, int]:
+    """A story's every request, and how many of them came before its first step."""
     model = Recorder(path)
     embedder = MiniLMEmbedder(threads=1)
     database = Database(f"sqlite:///{folder / 'bench.db'}")
@@ -89,15 +99,22 @@ def record(path: Path, folder: Path, steps: int) -> tuple[list[Request], int]:
         pass
     castings.close()
     database.close()
-    return model.requests, before
+    return model, before
+
+
+def _is_writers(request: Request) -> bool:
+    return any("Write the next paragraph" in message.content for message in request.prompt)  # type: ignore[union-attr]
 
 
 def run(steps: int) -> dict[str, float]:
     path = pull_starter(ROOT / "build" / "models", lambda _done, _total: None)
     with tempfile.TemporaryDirectory() as folder:
-        requests, before = record(path, Path(folder), steps)
-    ours = evaluated(path, requests, reorder=False)[before:]
-    theirs = evaluated(path, requests, reorder=True)[before:]
+        recorded, before = record(path, Path(folder), steps)
+    ours = evaluated(path, recorded.requests, reorder=False)[before:]
+    theirs = evaluated(path, recorded.requests, reorder=True)[before:]
+    waits = [
+        wait for wait, request in zip(recorded.waits, recorded.requests, strict=True) if _is_writers(request)
+    ][1:]  # the first loads nothing any more, and still warms the caches
     read, read_theirs = (sum(tokens for _, tokens in figures) for figures in (ours, theirs))
     return {
         "calls_per_step": round(len(ours) / steps, 2),
@@ -105,6 +122,8 @@ def run(steps: int) -> dict[str, float]:
         "read_per_step_stable_first": round(read / steps, 1),
         "read_per_step_recurrentgpt_order": round(read_theirs / steps, 1),
         "ratio": round(read / read_theirs, 3),
+        "first_token_seconds_median": round(median(waits), 3),
+        "first_token_seconds_worst": round(max(waits), 3),
     }
 
 
