@@ -1,9 +1,9 @@
 """Prompt tokens that are read again each step, and how long the first word of a paragraph takes.
 
 A short story is written by the product with the starter; every prompt of it is kept, and the time from a
-woven prompt to the writer's first token is taken. Then the same prompts go, one after the other, through a fresh
-engine twice: as they are, stable slots first, and in RecurrentGPT's order (what changes stands first: plan, last
-paragraph, memory; premise and instructions after it). The engine says how many tokens it read. Prints one JSON
+woven prompt to its first token is taken. Then the same prompts go, one after the other, through a fresh
+engine twice: as they are, stable slots first, and in RecurrentGPT order (what changes stands first: plan,
+last paragraph, memory; premise and instructions after). The engine says how many it read. Prints one JSON
 line.
 """
 
