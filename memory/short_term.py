@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from storyloom.memory.function_words import content_words
+from storyloom.memory.function_words import content_words, function_words
 from storyloom.memory.story import Dropped, Note, Origin, ShortMemory
 from storyloom.memory.text import count_words, sentences, words
 
@@ -19,6 +19,12 @@ _ALIKE = 0.6  # share of meaning that two sentences have in common when they say
 _ECHO_WORDS = 2  # words in common that make a later note speak of an earlier one
 _STEM = 4  # letters that two forms of a word have in common at their beginning
 _ENDING = 3  # letters that may follow the stem
+_CAPITAL = re.compile(r"\b[A-Z\u00c0-\u00de\u0391-\u03ab\u0410-\u042f]\w+")
+_DENIALS_ENGLISH = """
+no not never nobody nothing none cannot can't couldn't didn't doesn't don't hadn't hasn't isn't wasn't weren't
+without won't wouldn't
+"""
+_DENIALS = {"en": frozenset(_DENIALS_ENGLISH.split())}
 _MOST_PAIRS = 200_000  # of sentences compared for likeness; beyond, only equal ones are found
 
 
@@ -74,25 +80,23 @@ def holds(memory: ShortMemory, sentence: str, language: str = "en") -> bool:
 def supported(sentence: str, paragraph: str, language: str = "en") -> bool:
     """Whether every word of ``sentence`` that carries meaning stands in ``paragraph``.
 
-    Other forms of a word count ("opens", "opened"), of numbers and names only the very word.
+    Other forms of a word count ("opens", "opened"), of numbers and names only the very word. Names
+    must come in the same order, for who did it to whom; and a sentence may not deny what the
+    paragraph doesn't, nor tell as fact what a paragraph of one sentence denies.
     """
     asked = content_words(words(sentence), language)
     given = set(words(paragraph))
-    exact = {
-        word.lower() for word in re.findall(r"(?<!^)(?<!\. )\b[^\W\d_]\w+", sentence) if word[0].isupper()
-    }
+    exact = {match.group().lower() for match in _CAPITAL.finditer(sentence)}
     stems: dict[str, list[str]] = {}
     for word in given:
         stems.setdefault(word[:_STEM], []).append(word)
-    return bool(asked) and all(
-        word in given
-        or (
-            word not in exact
-            and not any(char.isdigit() for char in word)
-            and any(_same_word(word, other) for other in stems.get(word[:_STEM], ()))
-        )
-        for word in asked
-    )
+
+    def stands(word: str) -> bool:
+        if word in given or word in exact or any(char.isdigit() for char in word):
+            return word in given
+        return any(_same_word(word, other) for other in stems.get(word[:_STEM], ()))
+
+    return bool(asked) and all(map(stands, asked)) and _tells_the_same(sentence, paragraph, language)
 
 
 def rewritten(
@@ -126,6 +130,19 @@ def rewritten(
         Dropped(note, f"reworded {by}" if note.depth in reworded else f"taken out {by}") for note in left
     )
     return ShortMemory(tuple(notes)), added, dropped
+
+
+def _tells_the_same(sentence: str, paragraph: str, language: str) -> bool:
+    """Names in the same order, and no denial that came or went."""
+    joining = function_words(language)
+    order = [name for name in _CAPITAL.findall(paragraph) if name.lower() not in joining]
+    asked = [name for name in dict.fromkeys(_CAPITAL.findall(sentence)) if name in order]
+    mentioned = iter(order)
+    if not all(name in mentioned for name in asked):
+        return False
+    denials = _DENIALS.get(language[:2].lower(), frozenset())
+    denied, denies = bool(denials & set(words(paragraph))), bool(denials & set(words(sentence)))
+    return denied or not denies if len(sentences(paragraph, language)) > 1 else denied == denies
 
 
 def _sentences(old: ShortMemory, text: str, language: str) -> list[str]:

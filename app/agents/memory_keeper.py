@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from storyloom.app.agents.calls import Answer, ask
+from storyloom.app.agents.plan_rules import runs_into
 from storyloom.app.agents.scene import Scene
 from storyloom.app.agents.telling import Passage, form_objection, passages
 from storyloom.app.profiles import Profile
@@ -67,6 +68,8 @@ class MemoryKeeper:
             UnsupportedRequest: the profile asks for a sampler that the engine lacks.
         """
         found = passages(scene, paragraph)
+        if "prefill" not in self._model.features:
+            found = [replace(passage, opening="") for passage in found]
         calls: list[Call] = []
         text, origin = self._drawn(scene, found, calls)
         if not text:
@@ -96,9 +99,8 @@ class MemoryKeeper:
 
     def _ask(self, scene: Scene, passage: Passage, warmth: float, seed: int) -> Answer:
         language = scene.story.language
-        opening = passage.opening if "prefill" in self._model.features else ""
         prompt = self._templates.messages(
-            "memory_keeper", passage=passage.text, opening=opening, language=language
+            "memory_keeper", passage=passage.text, opening=passage.opening, language=language
         )
         request = Request(
             prompt=prompt, max_tokens=_MAX_TOKENS, stop=("\n",), seed=seed, sampling=self._sampling(warmth)
@@ -107,7 +109,7 @@ class MemoryKeeper:
             self._model,
             request,
             agent="memory_keeper",
-            enough=lambda text: len(sentences(opening + text, language)) > 1,
+            enough=lambda text: len(sentences(passage.opening + text, language)) > 1,
         )
 
     def _sampling(self, warmth: float) -> Sampling:
@@ -129,6 +131,12 @@ class MemoryKeeper:
         objection = form_objection(sentence, language)
         if objection:
             return objection
+        if (
+            passage.opening
+            and sentence[len(passage.opening) :].startswith(",")
+            or runs_into(passage.opening, sentence)
+        ):
+            return "doesn't go on from its opening"
         if words(sentence) == words(passage.text):
             return "only says it again"
         if not supported(sentence, f"{passage.text} {passage.opening}", language):
@@ -136,12 +144,16 @@ class MemoryKeeper:
         return "known already" if holds(scene.memory, sentence, language) else ""
 
 
+def is_quote(sentence: str, paragraph: str) -> bool:
+    """Whether the sentence stands in the paragraph word for word."""
+    return f" {' '.join(words(sentence))} " in f" {' '.join(words(paragraph))} "
+
+
 def _tries(found: list[Passage]) -> Iterator[tuple[Passage, float]]:
-    """Passages to word, with what is added to the temperature: the best twice, then the others."""
-    for place, passage in enumerate(passage for passage in found if passage.is_wordy):
-        yield passage, 0.0
-        if place == 0:
-            yield passage, _WARMER
+    """Passages to word, with what is added to the temperature: best first, then warmer again."""
+    wordy = [passage for passage in found if passage.is_wordy][: _DRAWS - 1]
+    yield from ((passage, 0.0) for passage in wordy)
+    yield from ((passage, _WARMER) for passage in wordy)
 
 
 def _first_sentence(text: str, language: str) -> str:
