@@ -12,7 +12,7 @@ from storyloom.memory.story import Segment
 # Scoring costs about 10 µs a row, so a search scores at most this many. They are those of the rarest
 # terms: a term that half of the passages hold weighs nothing in BM25 anyway. So the cost of a search
 # doesn't grow with the story.
-_MOST_ROWS = 400
+_MOST_ROWS = 250
 _MOST_TERMS = 64
 _LONGEST_TERM = 100
 

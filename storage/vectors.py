@@ -114,11 +114,13 @@ class _Matrix:
 
     def scores(self, query: Floats) -> tuple[Depths, Floats]:
         count = len(self._place)
-        return self._depths[:count].copy(), self._rows[:count] @ query
+        # Row by row on one thread: a matrix product would wake every core, which slows a text model in
+        # this process and, beside busy ones, takes ten times as long (25 ms instead of 0.7 at 10,000 rows).
+        return self._depths[:count].copy(), np.vecdot(self._rows[:count], query)
 
     def scores_at(self, query: Floats, depths: Iterable[int]) -> dict[int, float]:
         places = {depth: self._place[depth] for depth in depths if depth in self._place}
-        products = self._rows[list(places.values())] @ query
+        products = np.vecdot(self._rows[list(places.values())], query)
         return dict(zip(places, products.tolist(), strict=True))
 
     def _put(self, depth: int, vector: Floats) -> None:
