@@ -23,6 +23,9 @@ from storyloom.memory.text import clean, count_words, sentences
 
 # Words after which a quotation that was opened is held to be one that nobody closes.
 _LONGEST_QUOTE = 70
+# A sentence or a form ends only where one of these came lately: a stream is judged there, not at every word.
+_TELLING = re.compile(r"[^\w\s,;'’\-]|\n")
+_A_PIECE = 8
 # Marks of scripts that have no spaces between sentences.
 _NO_SPACE_AFTER = "。！？」』"
 
@@ -73,6 +76,7 @@ class Drawing:
     was_stopped: bool = False
     _opening: str = ""
     _judged: int = 0
+    _read: int = 0
     _known_names: frozenset[str] = frozenset()
     _known_scripts: frozenset[str] = frozenset()
 
@@ -113,7 +117,7 @@ class Drawing:
     def begin(self, opening: str = "") -> None:
         """A new stream starts, with the words that it goes on from; what is kept stays."""
         self._opening = opening
-        self._judged = 0
+        self._judged = self._read = 0
         self.was_stopped = False
 
     def feed(self, text: str) -> bool:
@@ -122,6 +126,10 @@ class Drawing:
         Args:
             text: everything the stream brought since ``begin``, without the opening.
         """
+        fresh = text[max(0, self._read - _A_PIECE) :]
+        self._read = len(text)
+        if not _TELLING.search(fresh):
+            return False
         found, broke = self._sentences(text)
         sound = self._sound(found)
         pending = count_words(" ".join(found[len(sound) :]))
