@@ -131,11 +131,8 @@ class MemoryKeeper:
         objection = form_objection(sentence, language)
         if objection:
             return objection
-        if (
-            passage.opening
-            and sentence[len(passage.opening) :].startswith(",")
-            or runs_into(passage.opening, sentence)
-        ):
+        rest = sentence[len(passage.opening) :]
+        if passage.opening and (rest.startswith(",") or runs_into(passage.opening, sentence)):
             return "doesn't go on from its opening"
         if words(sentence) == words(passage.text):
             return "only says it again"

@@ -3,6 +3,7 @@
 The shares are those that a 135M model's good plans keep to and its bad ones don't.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from storyloom.memory.form import cut_at_break, is_finished, is_first_person
 from storyloom.memory.function_words import content_words
 from storyloom.memory.names import names
-from storyloom.memory.text import ngrams, words
+from storyloom.memory.text import count_words, ngrams, words
 
 LEAST_WORDS, MOST_WORDS = 6, 24
 _MOST_RETOLD = 0.3  # of its 4-grams, in what happened already
@@ -18,6 +19,12 @@ _MOST_SHARED = 0.4  # of its bigrams, with another plan of the three
 _MOST_REPEATED = 0.5  # of its bigrams, with a plan of late
 _STUCK_AFTER = 4  # of the recent plans that have the same thing in them
 _NEW_NAMES = 1
+_LEADING_UP_ENGLISH = """
+after although as at because before by despite during from if in instead on once since though until when while
+with without
+"""
+_LEADING_UP = {"en": frozenset(_LEADING_UP_ENGLISH.split())}
+_CLAUSE_END = re.compile(r"[,;:،，；]\s|\s[–—-]\s")
 _VAGUE_ENGLISH = """
 adventure challenges complexities crossroads destiny embark embarks emotion emotions endless essence
 existence experience experiences explore fate future growth healing humanity identity impact inner journey
@@ -35,12 +42,14 @@ class PlanRules:
     Attributes:
         language: BCP 47 tag.
         told: premise, memory and last paragraph: what a plan must go on from and not repeat.
+        examples: what the prompt shows as examples; a plan must not be taken from them.
         recent: plans chosen lately, newest first.
         siblings: plans accepted for this step so far.
     """
 
     language: str
     told: str
+    examples: str
     recent: Sequence[str]
     siblings: list[str] = field(default_factory=list)
 
@@ -81,6 +90,8 @@ class PlanRules:
     def _novelty(self, plan: str) -> str:
         if _share(plan, self.told, 4) > _MOST_RETOLD:
             return "happened already"
+        if _share(plan, self.examples, 4) > 0:
+            return "taken from an example"
         if any(_share(plan, other, 2) > _MOST_SHARED for other in self.siblings):
             return "like another of the three"
         if any(_share(plan, other, 2) > _MOST_REPEATED for other in self.recent):
@@ -103,6 +114,27 @@ class PlanRules:
             word for plan in self.recent for word in set(content_words(words(plan), self.language))
         )
         return {word for word, count in counts.items() if count >= _STUCK_AFTER and word not in people}
+
+
+def shortened(plan: str, language: str) -> str:
+    """A plan that is too long, cut where a clause ends; as it is when it is short or has no such place."""
+    if count_words(plan) <= MOST_WORDS:
+        return plan
+    fitting = [
+        plan[: match.start()].rstrip()
+        for match in _CLAUSE_END.finditer(plan)
+        if LEAST_WORDS < count_words(plan[: match.start()]) <= MOST_WORDS
+    ]
+    whole = [part for part in fitting if not _dangles(part, language)]
+    return f"{whole[-1]}." if whole else plan
+
+
+def _dangles(part: str, language: str) -> bool:
+    """Whether the last clause only leads up to one that was cut off: "and after a few days"."""
+    clause = words(_CLAUSE_END.split(part)[-1])
+    return bool(_LEADING_UP.get(language[:2], frozenset()) & set(clause[:2])) and len(clause) < len(
+        words(part)
+    )
 
 
 def runs_into(opening: str, sentence: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from storyloom.app.agents.calls import Answer, ask
-from storyloom.app.agents.plan_rules import PlanRules
+from storyloom.app.agents.plan_rules import MOST_WORDS, PlanRules, shortened
 from storyloom.app.agents.scene import Scene
 from storyloom.app.profiles import Profile
 from storyloom.app.templates import Templates
@@ -80,15 +80,14 @@ class Planner:
         Raises:
             ModelFailed: the model brought no usable sentence, and no earlier plan could be carried.
         """
-        drawing = _Plans(self._rules(scene))
         openers = self._openers(scene)
+        drawing = _Plans(self._rules(scene))
         for draw in range(_DRAWS):
             if len(drawing.plans) == _PLANS:
                 break
             opener = next(openers)
             answer = self._ask_for_plan(scene, opener, scene.seed + draw)
-            text = _first_sentence(opener + answer.text, scene.story.language)
-            drawing.take(text, opener, answer)
+            drawing.take(_first_sentence(opener + answer.text, scene.story.language), opener, answer)
         drawing.fill(_spare(scene))
         if len(drawing.plans) < _PLANS:
             raise ModelFailed(
@@ -99,7 +98,13 @@ class Planner:
 
     def _rules(self, scene: Scene) -> PlanRules:
         told = joined([scene.story.premise, scene.memory.text, scene.last])
-        return PlanRules(language=scene.story.language, told=told, recent=scene.recent_plans)
+        shown = self._plan_prompt(scene, "")[:-1]
+        return PlanRules(
+            language=scene.story.language,
+            told=told,
+            examples=joined(message.content for message in shown),
+            recent=scene.recent_plans,
+        )
 
     def _openers(self, scene: Scene) -> Iterator[str]:
         """First words of plans, without end; empty ones where nothing can be put in the model's mouth."""
@@ -114,24 +119,29 @@ class Planner:
             yield lines[place % len(lines)]
             place += _stride(len(lines))
 
-    def _ask_for_plan(self, scene: Scene, opener: str, seed: int) -> Answer:
+    def _plan_prompt(self, scene: Scene, opener: str) -> tuple[Message, ...]:
         story = scene.story
-        prompt = self._templates.messages(
+        return self._templates.messages(
             "planner_offer",
             premise=_head(story.premise, _PREMISE_WORDS),
-            outline="",
             memory=_newest(scene, _MEMORY_WORDS),
             last=_tail(scene.last, _LAST_WORDS, story.language),
             opening=opener,
             mode=story.mode.value,
             language=story.language,
         )
-        return self._ask(
-            prompt,
-            _PLAN_TOKENS,
-            seed,
-            lambda text: _is_more_than_one(opener + text, story.language),
-        )
+
+    def _ask_for_plan(self, scene: Scene, opener: str, seed: int) -> Answer:
+        language = scene.story.language
+
+        def enough(text: str) -> bool:
+            """A whole sentence came, or more than a plan may hold and a place to cut it."""
+            whole = opener + text
+            return len(sentences(whole, language)) > 1 or (
+                count_words(whole) > MOST_WORDS + 1 and shortened(whole, language) != whole
+            )
+
+        return self._ask(self._plan_prompt(scene, opener), _PLAN_TOKENS, seed, enough)
 
     def _title(self, about: dict[str, str], seed: int, calls: list[Call]) -> str:
         prompt = self._templates.messages("planner_title", **about)
@@ -186,13 +196,14 @@ class _Plans:
 
     def take(self, text: str, opener: str, answer: Answer) -> None:
         """Judge a draw; one that comes after a refused draw counts as repaired."""
-        objection = self.rules.objection(text, opener)
-        self.calls.append(answer.judged(objection or "kept"))
+        plan = shortened(text, self.rules.language)
+        objection = self.rules.objection(plan, opener)
+        self.calls.append(answer.judged(objection or ("kept" if plan == text else "kept, shortened")))
         if objection:
-            self.refused.append(text)
+            self.refused.append(plan)
             self._redrawn = True
         else:
-            self._keep(Plan(text, Origin.REPAIRED if self._redrawn else Origin.MODEL))
+            self._keep(Plan(plan, Origin.REPAIRED if self._redrawn or plan != text else Origin.MODEL))
             self._redrawn = False
 
     def fill(self, spare: Sequence[str]) -> None:
@@ -227,10 +238,6 @@ def _stride(length: int) -> int:
 def _first_sentence(text: str, language: str) -> str:
     found = sentences(" ".join(clean(text).split()), language)
     return found[0].lstrip(_LABEL_MARKS) if found else ""
-
-
-def _is_more_than_one(text: str, language: str) -> bool:
-    return len(sentences(text, language)) > 1
 
 
 def _lines(text: str, known: Sequence[str], about: dict[str, str]) -> list[str]:
