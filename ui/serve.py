@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,7 +43,7 @@ def serve(
     port: int | None = DEFAULT_PORT,
     auth_file: Path | None = None,
     *,
-    say: Callable[[str], object] = print,
+    say: Callable[[str], object] | None = None,
 ) -> None:
     """Serve the page until Ctrl-C.
 
@@ -51,7 +52,7 @@ def serve(
         host: the address to listen on.
         port: the port, or None for a free one.
         auth_file: who may come in; asked for on any address but loopback.
-        say: tells the person where the page is.
+        say: tells the person where the page is; by default on the terminal.
 
     Raises:
         InvalidSetting: the address can't be listened on, or would be open to everybody.
@@ -72,13 +73,18 @@ def serve(
             app, log_level="warning", lifespan="on", timeout_graceful_shutdown=_GRACE_SECONDS
         )
         shown_host = f"[{host}]" if ":" in host else host
-        say(f"Storyloom is at http://{shown_host}:{listener.getsockname()[1]}/ — Ctrl-C ends it.")
+        (say or _say)(f"Storyloom is at http://{shown_host}:{listener.getsockname()[1]}/ — Ctrl-C ends it.")
         try:
             uvicorn.Server(config).run(sockets=[listener])
         except KeyboardInterrupt:  # uvicorn has ended well, and passes the signal on
             pass
         finally:
             writers.close()
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def application(

@@ -1,0 +1,338 @@
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from storyloom.ui.auth import user_line
+
+pytestmark = pytest.mark.browser
+
+PREMISE = "Mara keeps a lighthouse and finds a door in the sea."
+
+
+def begin(page: Page, premise: str = PREMISE) -> str:
+    """Start a story on the page and wait for its first paragraph; gives the story's id."""
+    page.locator("#premise textarea").fill(premise)
+    page.locator("#begin").click()
+    written(page, 1)
+    return story_id(page)
+
+
+def story_id(page: Page) -> str:
+    expect(page).to_have_url(re.compile(r"story=\w+"))
+    found = re.search(r"story=(\w+)", page.url)
+    assert found is not None
+    return found[1]
+
+
+def written(page: Page, paragraphs: int) -> None:
+    """Wait until that many paragraphs are committed and the next can be asked for."""
+    expect(page.locator("#text .paragraph")).to_have_count(paragraphs)
+    expect(page.locator("#write")).to_be_visible()
+
+
+def write_on(page: Page, paragraphs: int) -> None:
+    page.locator("#write").click()
+    written(page, paragraphs)
+
+
+def streams(page: Page, letters: int = 40) -> None:
+    """Wait until words of the next paragraph have come."""
+    words = "document.querySelector('#draft [aria-busy] p:not(.quiet)')?.innerText"
+    page.wait_for_function(f"letters => ({words} || '').length > letters", arg=letters)
+
+
+def open_panel(page: Page, panel: str, inside: str) -> None:
+    if not page.locator(inside).is_visible():
+        page.locator(f"{panel} button.label-wrap").click()
+    expect(page.locator(inside)).to_be_visible()
+
+
+def prompt_of(page: Page, depth: int) -> str:
+    """The exact prompt of a paragraph, as the page's panel shows it."""
+    page.locator(f"#text [data-depth='{depth}']").click()
+    expect(page.locator("#provenance h4")).to_have_text(f"What went into paragraph {depth}")
+    return page.locator("#provenance details[open] pre.prompt").first.inner_text()
+
+
+def no_sideways_scroll(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_story_is_begun_streams_is_kept_and_found_again(server: Any, tabs: Any, shots: Path) -> None:
+    page = tabs.open(server.url)
+    page.locator("#premise textarea").fill(PREMISE)
+    page.screenshot(path=shots / "begin-1440.png")
+    page.locator("#begin").click()
+    streams(page)
+    before = page.locator("#draft").inner_text()
+    page.screenshot(path=shots / "streaming-1440.png")
+    streams(page, len(before) + 20)
+    assert page.locator("#draft").inner_text().startswith(before.rstrip("▍ \n")[:40])
+    written(page, 1)
+    expect(page.locator("#text h1")).to_have_text("The Door in the Sea")
+    expect(page.locator("#plans label")).to_have_count(4)
+
+    story = story_id(page)
+    text = page.locator("#text article").inner_text()
+    page.reload()
+    written(page, 1)
+    assert page.locator("#text article").inner_text() == text
+    assert server.cli("show", story)["steps"][0]["paragraph"] in text
+
+    page.locator("#masthead a").click()
+    expect(page.locator(f"#shelf a[href='?story={story}']")).to_have_text("The Door in the Sea")
+    page.screenshot(path=shots / "stories-1440.png")
+    page.locator(f"#shelf a[href='?story={story}']").click()
+    written(page, 1)
+
+
+def test_a_plan_is_chosen_or_typed(server: Any, tabs: Any) -> None:
+    page = tabs.open(server.url)
+    story = begin(page)
+    second = page.locator("#plans label").nth(1)
+    chosen = second.inner_text()
+    second.click()
+    write_on(page, 2)
+    page.locator("#own-plan textarea").fill("Mara rows out to meet the boat.")
+    write_on(page, 3)
+    expect(page.locator("#own-plan textarea")).to_have_value("")
+    steps = server.cli("show", story)["steps"]
+    assert steps[1]["plan"] == chosen
+    assert steps[2]["plan"] == "Mara rows out to meet the boat."
+    assert "Mara rows out to meet the boat." in prompt_of(page, 3)
+
+
+def test_an_edit_of_the_memory_reaches_the_next_prompt(server: Any, tabs: Any, shots: Path) -> None:
+    page = tabs.open(server.url)
+    story = begin(page)
+    edit = "Mara is afraid of the number nine. She has a brother named Tobias."
+    page.locator("#memory textarea").fill(edit)
+    page.locator("#save-memory").click()
+    expect(page.locator("#memory-note")).to_contain_text("Saved")
+    write_on(page, 2)
+    assert "Mara is afraid of the number nine." in prompt_of(page, 2)
+    page.screenshot(path=shots / "prompt-1440.png")
+    kept = server.cli("show", story, "--prompt", "2")
+    assert "Mara is afraid of the number nine." in kept["prompt"]
+    assert "She has a brother named Tobias." in kept["prompt"]
+    expect(page.locator("#memory-change h4")).to_have_text("Changed by paragraph 2")
+
+
+def test_stopped_words_are_offered_back(server: Any, tabs: Any, shots: Path) -> None:
+    page = tabs.open(server.url)
+    story = begin(page)
+    page.locator("#write").click()
+    streams(page)
+    page.locator("#stop").click()
+    words = page.locator("#cut-off blockquote")
+    expect(words).to_be_visible()
+    written(page, 1)
+    kept = words.inner_text()
+    assert len(kept) > 20
+    page.screenshot(path=shots / "stopped-1440.png")
+    page.reload()
+    expect(words).to_have_text(kept)
+    page.locator("#take-words").click()
+    expect(page.locator("#own-plan textarea")).to_have_value(kept)
+    page.locator("#dismiss").click()
+    expect(page.locator("#cut-off")).to_be_hidden()
+    assert len(server.cli("show", story)["steps"]) == 1
+
+
+def test_a_branch_goes_its_own_way(server: Any, tabs: Any) -> None:
+    page = tabs.open(server.url)
+    story = begin(page)
+    write_on(page, 2)
+    write_on(page, 3)
+    main = page.locator("#text article").inner_text()
+    open_panel(page, "#about-paragraph", "#depth input")
+    page.locator("#depth input").fill("1")
+    page.locator("#branch").click()
+    expect(page.locator("#text .paragraph")).to_have_count(1)
+    expect(page).to_have_url(re.compile("strand="))
+    write_on(page, 2)
+    branched = page.locator("#text article").inner_text()
+    assert branched != main
+    page.reload()
+    written(page, 2)
+    assert page.locator("#text article").inner_text() == branched
+    open_panel(page, "#strands-panel", "#strands input")
+    page.locator("#strands input").click()
+    page.get_by_role("option", name=re.compile("The story")).click()
+    written(page, 3)
+    assert page.locator("#text article").inner_text() == main
+    assert sorted(strand["steps"] for strand in server.cli("branches", story)["strands"]) == [2, 3]
+
+
+def test_a_story_is_downloaded(server: Any, tabs: Any) -> None:
+    page = tabs.open(server.url)
+    story = begin(page)
+    open_panel(page, "#about-panel", "#about .links")
+    with page.expect_download() as markdown:
+        page.get_by_role("link", name="Markdown").click()
+    assert markdown.value.suggested_filename == "The Door in the Sea.md"
+    assert "The Door in the Sea" in markdown.value.path().read_text(encoding="utf-8")
+    with page.expect_download() as whole:
+        page.get_by_role("link", name="everything").click()
+    assert story in json.dumps(json.loads(whole.value.path().read_text(encoding="utf-8")))
+
+
+def test_two_tabs_on_one_story_lose_and_double_nothing(server: Any, tabs: Any) -> None:
+    first = tabs.open(server.url)
+    story = begin(first)
+    second = tabs.open(f"{server.url}?story={story}")
+    written(second, 1)
+    first.locator("#write").click()
+    second.locator("#write").click()
+    for tab in (first, second):
+        expect(tab.locator("#stop")).to_be_visible()
+    for tab in (first, second):
+        expect(tab.locator("#write")).to_be_visible()
+        tab.reload()
+        written(tab, 3)
+    assert [step["depth"] for step in server.cli("show", story)["steps"]] == [1, 2, 3]
+    write_on(first, 4)
+    second.locator("#plans label").first.click()
+    second.locator("#write").click()
+    expect(second.locator("#notice")).to_contain_text("went on elsewhere")
+    written(second, 4)
+
+
+def test_a_closed_tab_changes_nothing_and_a_new_one_attaches(server: Any, tabs: Any) -> None:
+    page = tabs.open(server.url)
+    story = begin(page)
+    page.locator("#write").click()
+    streams(page)
+    page.close()
+    again = tabs.open(f"{server.url}?story={story}")
+    written(again, 2)
+    assert len(server.cli("show", story)["steps"]) == 2
+
+
+def test_a_killed_server_offers_the_words_back(own_server: Callable[..., Any], tabs: Any) -> None:
+    server = own_server()
+    page = tabs.open(server.url)
+    story = begin(page)
+    page.locator("#write").click()
+    streams(page, 60)
+    server.kill()
+    page.close()
+    tabs.complaints.clear()  # a page whose server has died may complain
+    server.start()
+    after = tabs.open(f"{server.url}?story={story}")
+    written(after, 1)
+    assert len(server.cli("show", story)["steps"]) == 1
+
+
+def test_hostile_text_is_shown_and_never_run(server: Any, tabs: Any, hostile: str) -> None:
+    page = tabs.open(server.url, width=390, height=844)
+    begin(page, hostile)
+    expect(page.locator("#plans")).to_contain_text("<script>window.pwned = 5</script>")
+    page.locator("#own-plan textarea").fill(hostile)
+    page.locator("#memory textarea").fill(hostile)
+    page.locator("#save-memory").click()
+    expect(page.locator("#memory-note")).to_contain_text("Saved")
+    write_on(page, 2)
+    prompt_of(page, 2)
+    open_panel(page, "#about-panel", "#about .links")
+    expect(page.locator("#about")).to_contain_text("<script>window.pwned = 1</script>")
+    expect(page.locator("#text")).to_contain_text("<script>window.pwned = 4</script>")
+    expect(page.locator("#provenance pre.prompt").first).to_contain_text("<script>window.pwned = 1</script>")
+    assert "{{7*7}}" in page.locator("#about").inner_text()
+    no_sideways_scroll(page)
+    page.locator("#masthead a").click()
+    expect(page.locator("#shelf")).to_contain_text("HOSTILE")
+    no_sideways_scroll(page)
+    assert page.evaluate("window.pwned") is None
+
+
+def test_a_failing_model_is_told_in_a_paragraph(server: Any, tabs: Any, shots: Path) -> None:
+    page = tabs.open(server.url)
+    begin(page)
+    page.locator("#own-plan textarea").fill("FAIL HERE")
+    page.locator("#write").click()
+    expect(page.locator("#notice")).to_contain_text("The engine broke off: <b>no</b> such lamp.")
+    expect(page.locator("#notice")).not_to_contain_text("Traceback")
+    expect(page.locator("#own-plan textarea")).to_have_value("FAIL HERE")
+    page.screenshot(path=shots / "error-1440.png")
+    page.locator("#own-plan textarea").fill("")
+    write_on(page, 2)
+    expect(page.locator("#notice")).to_be_empty()
+
+
+def test_bad_input_stays_on_the_page(server: Any, tabs: Any) -> None:
+    page = tabs.open(server.url)
+    page.locator("#premise textarea").fill("  ")
+    page.locator("#begin").click()
+    expect(page.locator("#notice")).to_contain_text("premise is empty")
+    page.locator("#premise textarea").fill("long " * 10_000)
+    page.locator("#begin").click()
+    expect(page.locator("#notice")).to_contain_text("Shorten it")
+    page.goto(f"{server.url}?story=nothing-like-it")
+    expect(page.locator("#notice")).to_contain_text("nothing-like-it")
+    expect(page.locator("#premise")).to_be_visible()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1440, 900)])
+def test_the_page_fits(server: Any, tabs: Any, shots: Path, width: int, height: int, dark: bool) -> None:
+    page = tabs.open(server.url, width=width, height=height, dark=dark)
+    no_sideways_scroll(page)
+    begin(page)
+    write_on(page, 2)
+    no_sideways_scroll(page)
+    column = page.locator("#text .paragraph p").first.bounding_box()
+    assert column is not None
+    assert column["width"] <= 600
+    page.screenshot(path=shots / f"story-{width}-{'dark' if dark else 'light'}.png")
+
+
+def test_nothing_beneath_moves_while_words_come(server: Any, tabs: Any) -> None:
+    page = tabs.open(server.url)
+    begin(page)
+    page.locator("#write").click()
+    streams(page, 20)
+    top = page.evaluate("document.querySelector('#plans').offsetTop")
+    streams(page, 200)
+    assert page.evaluate("document.querySelector('#plans').offsetTop") == top
+
+
+def test_each_user_sees_their_own_stories(own_server: Callable[..., Any], tabs: Any, tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    users.write_text(f"{user_line('mara', 'light')}\n{user_line('tom', 'dark')}\n", encoding="utf-8")
+    server = own_server("--auth-file", str(users), delay=0.0)
+    mara = tabs.open(server.url, http_credentials={"username": "mara", "password": "light"})
+    story = begin(mara)
+    tom = tabs.open(server.url, http_credentials={"username": "tom", "password": "dark"})
+    expect(tom.locator("#shelf")).to_contain_text("No story yet")
+    tom.goto(f"{server.url}?story={story}")
+    expect(tom.locator("#notice")).to_contain_text(story)
+    assert tom.request.get(f"{server.url}export/{story}.json").status == 404
+    assert mara.request.get(f"{server.url}export/{story}.json").status == 200
+
+
+@pytest.mark.model
+def test_the_starter_writes_on_the_page(starter_server: Any, tabs: Any, shots: Path) -> None:
+    page = tabs.open(starter_server.url)
+    page.context.set_default_timeout(240_000)
+    page.locator("#premise textarea").fill(PREMISE)
+    page.locator("#begin").click()
+    streams(page)
+    page.screenshot(path=shots / "starter-streaming-1440.png")
+    expect(page.locator("#text .paragraph")).to_have_count(1, timeout=240_000)
+    expect(page.locator("#plans label")).to_have_count(4)
+    page.locator("#memory textarea").fill("Mara has a brother named Tobias, who is blind.")
+    page.locator("#save-memory").click()
+    expect(page.locator("#memory-note")).to_contain_text("Saved")
+    page.locator("#plans label").nth(1).click()
+    page.locator("#write").click()
+    expect(page.locator("#text .paragraph")).to_have_count(2, timeout=240_000)
+    assert "Mara has a brother named Tobias, who is blind." in prompt_of(page, 2)
+    kept = starter_server.cli("show", story_id(page), "--prompt", "2")
+    assert "Mara has a brother named Tobias, who is blind." in kept["prompt"]
+    page.screenshot(path=shots / "starter-1440.png")
