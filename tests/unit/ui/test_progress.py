@@ -1,4 +1,5 @@
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ def test_stopping_waits_only_while_words_come_or_a_paragraph_stands(step: Step) 
     stop = Stop()
     progress = Progress(stop)
     patience = []
-    for event in (
+    events: tuple[Callable[[], None], ...] = (
         lambda: progress.on_stage("planning", 1),
         lambda: progress.on_stage("writing", 1),
         lambda: progress.on_text("Mara"),
@@ -21,7 +22,8 @@ def test_stopping_waits_only_while_words_come_or_a_paragraph_stands(step: Step) 
         lambda: progress.on_stage("saving", 1),
         lambda: progress.on_step(step),
         lambda: progress.on_stage("recalling", 2),
-    ):
+    )
+    for event in events:
         event()
         patience.append(stop.patient)
     assert patience == [False, False, True, True, True, True, True, False]
