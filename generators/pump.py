@@ -3,7 +3,6 @@
 import atexit
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 from storyloom.memory.generation import Piece
@@ -15,7 +14,7 @@ Emit = Callable[[Piece], bool]
 _PIECES_AHEAD = 256
 # How long the end of the process waits for an engine that doesn't stop.
 _EXIT_SECONDS = 10.0
-# Between two looks at whether an engine that was told to stop is waiting for its reader.
+# Between two looks at whether the reader has caught up.
 _LOOK_SECONDS = 0.01
 
 
@@ -45,8 +44,9 @@ class _Engine:
     def __init__(self, run: Callable[[Emit], None]) -> None:
         self.error: BaseException | None = None
         self._run = run
-        # None comes last, whatever happens.
-        self._queue: queue.Queue[Piece | None] = queue.Queue(_PIECES_AHEAD)
+        # None comes last, whatever happens. It has no bound of its own, but is written in C: a piece costs
+        # the engine, which needs every core, a tenth of what queue.Queue's locks do.
+        self._queue: queue.SimpleQueue[Piece | None] = queue.SimpleQueue()
         self._stopped = threading.Event()
         # A daemon, so that an engine stuck in native code can't keep the process from ending.
         self._worker = threading.Thread(target=self._work, name="storyloom-engine", daemon=True)
@@ -60,21 +60,12 @@ class _Engine:
     def stop(self, seconds: float | None = None) -> None:
         """Tell the engine to stop and wait for it, so many seconds at most."""
         self._stopped.set()
-        deadline = None if seconds is None else time.monotonic() + seconds
-        while self._worker.is_alive() and (deadline is None or time.monotonic() < deadline):
-            self._make_way()
-            self._worker.join(_LOOK_SECONDS)
+        self._worker.join(seconds)
         _running.discard(self)
 
-    def _make_way(self) -> None:
-        """Empty the queue: the engine may be waiting for room in it."""
-        while True:
-            try:
-                self._queue.get_nowait()
-            except queue.Empty:
-                return
-
     def _emit(self, piece: Piece) -> bool:
+        while self._queue.qsize() >= _PIECES_AHEAD and not self._stopped.wait(_LOOK_SECONDS):
+            pass
         if not self._stopped.is_set() and (piece.text or piece.usage):
             self._queue.put(piece)
         return self._stopped.is_set()

@@ -221,6 +221,8 @@ def _last_words(log: BinaryIO) -> str:
     """What pip complained of last."""
     log.seek(0)
     lines = [line.strip() for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    if any("Retrying" in line for line in lines):
+        return "its package source can't be reached."
     complaints = (
         [line for line in lines if line.startswith(("ERROR", "OSError"))] or lines or ["no reason given"]
     )

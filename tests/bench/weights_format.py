@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from storyloom.generators.cores import physical_cores
+from storyloom.generators.cores import calm_openmp, physical_cores
 from storyloom.generators.llama_server import LlamaServer
 from storyloom.generators.requantize import FormatOf, requantize
 from storyloom.generators.weights import pull_original
@@ -104,6 +104,7 @@ def _step_seconds(speed: dict[str, float]) -> float:
 
 def run(progress: Callable[[str], None] = lambda _line: None) -> dict[str, Any]:
     """Time and score every format; one entry a format."""
+    calm_openmp()
     texts = _texts()
     with tempfile.TemporaryDirectory() as folder:
         original = pull_original(Path(folder), lambda _done, _total: None)

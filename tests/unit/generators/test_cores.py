@@ -39,10 +39,14 @@ def test_a_quota_limits_the_threads(machine: Path, quota: str, threads: int) -> 
     assert physical_cores() == threads
 
 
-def test_waiting_threads_sleep_soon_unless_a_person_said_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+def test_waiting_threads_spin_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", environment := {"HOME": "/root"})
     calm_openmp()
-    assert os.environ["GOMP_SPINCOUNT"] == "10000"
-    monkeypatch.setenv("GOMP_SPINCOUNT", "5")
+    assert environment == {"HOME": "/root", "GOMP_SPINCOUNT": "10000", "OMP_WAIT_POLICY": "active"}
+
+
+@pytest.mark.parametrize("name", ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"])
+def test_what_a_person_set_is_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(os, "environ", environment := {name: "5"})
     calm_openmp()
-    assert os.environ["GOMP_SPINCOUNT"] == "5"
+    assert environment == {name: "5"}

