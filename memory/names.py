@@ -15,6 +15,8 @@ _POSSESSIVE = re.compile(r"[’']s?$")
 # quotation that ends in a comma, an initial or a title with its full stop.
 _MID_SENTENCE = re.compile(r"(?:[^\W_]|[,)]|,[\"”’'»]|\b(?:[A-Z]|Mr|Mrs|Ms|Dr|St)\.)\s+$")
 _BEFORE = 8
+_PLACE_WEIGHT = 0.2  # of a sighting after "in" or "the"
+_PERSON_FROM = 0.5
 
 # Capitalised for other reasons than being a name, and the words that open English sentences often.
 _ENGLISH = """
@@ -72,7 +74,7 @@ def names(text: str, language: str = "en") -> list[str]:
 
 
 def cast(texts: Iterable[str], language: str = "en", *, limit: int = 4) -> list[str]:
-    """Who acts in a story: its most frequent names, those that look like places last.
+    """Who acts in a story: its most frequent names, without those that stand only where places do.
 
     The texts may lie apart (premise, memory, last paragraph); where no name has evidence, a
     plausible first word of one of them is taken, so that "Mara, a keeper, …" gives ``["Mara"]``.
@@ -88,7 +90,8 @@ def cast(texts: Iterable[str], language: str = "en", *, limit: int = 4) -> list[
     runs = _followers(whole, frozenset(found))
     heads = [name for name in found if name not in runs] or found
     weight = {name: _weight(whole, name) for name in heads}
-    return sorted(heads, key=lambda name: -weight[name])[:limit]
+    people = [name for name in heads if weight[name] >= _PERSON_FROM]
+    return sorted(people, key=lambda name: -weight[name])[:limit]
 
 
 def _capitalised(text: str) -> Iterable[str]:
@@ -116,7 +119,9 @@ def _sightings(text: str) -> tuple[Counter[str], Counter[str], Counter[str]]:
 
 def _first_words(parts: Iterable[str], language: str) -> list[str]:
     """The word that opens a text, when it has a capital and is no ordinary opener."""
-    refused = _NOT_NAMES.get(language[:2], frozenset())
+    refused = _NOT_NAMES.get(language[:2])
+    if refused is None:  # "Eine" and "Une" open texts too
+        return []
     openers = (next(iter(_capitals(part)), None) for part in parts)
     return [
         opener[0]
@@ -144,5 +149,5 @@ def _weight(text: str, name: str) -> float:
     total = 0.0
     for match in re.finditer(rf"\b{re.escape(name)}\b", text):
         before = text[max(0, match.start() - 12) : match.start()]
-        total += 0.2 if _PLACE_BEFORE.search(before) else 1.0
+        total += _PLACE_WEIGHT if _PLACE_BEFORE.search(before) else 1.0
     return total

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from storyloom.memory.form import cut_at_break, is_finished, is_first_person
+from storyloom.memory.form import cut_at_break, has_open_quote, is_finished, is_first_person
 from storyloom.memory.function_words import content_words
 from storyloom.memory.names import names
 from storyloom.memory.text import count_words, ngrams, words
@@ -70,6 +70,7 @@ class PlanRules:
         return (
             LEAST_WORDS // 2 <= length <= 2 * MOST_WORDS
             and is_finished(plan)
+            and not has_open_quote(plan)
             and all(words(plan) != words(other) for other in self.siblings)
         )
 

@@ -1,36 +1,32 @@
-"""The planner: title and outline of a story, and three plans for each next step. Knows no storage.
+"""The planner: title and outline of a story, and three plans for each next step. Knows no storage."""
 
-Small models can't fill a list of three, so each plan is a call of its own, begun with a few words
-and held to rules; what fails is drawn again, and the best of what came stands in at last.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain
+from dataclasses import dataclass, replace
 
 from storyloom.app.agents.calls import Answer, ask
-from storyloom.app.agents.plan_rules import MOST_WORDS, PlanRules, shortened
+from storyloom.app.agents.plan_drawing import PlanDrawer, Situation, first_sentence
 from storyloom.app.agents.scene import Scene
 from storyloom.app.profiles import Profile
 from storyloom.app.templates import Templates
 from storyloom.memory.errors import ModelFailed
-from storyloom.memory.form import is_finished
-from storyloom.memory.generation import Message, Request
+from storyloom.memory.form import cut_at_break, is_finished
+from storyloom.memory.generation import Request
 from storyloom.memory.names import cast
 from storyloom.memory.ports import TextModel
-from storyloom.memory.story import Call, Mode, Origin, Plan
+from storyloom.memory.story import Call, Mode, Plan
 from storyloom.memory.text import clean, count_words, joined, sentences, words
 
 _PLANS = 3
 _DRAWS = 9  # for the three plans together
-_PLAN_TOKENS = 40
-_TITLE_DRAWS, _TITLE_TOKENS, _TITLE_WORDS = 3, 16, 8
-_OUTLINE_DRAWS, _OUTLINE_TOKENS, _OUTLINE_LINES, _FEWEST_LINES = 3, 130, 5, 3
-_LINE_WORDS = range(4, 31)
+_TITLE_DRAWS, _TITLE_TOKENS, _TITLE_WORDS = 4, 24, 8
+_LINES, _LINE_DRAWS = 4, 4
+_LIST_DRAWS, _LIST_TOKENS = 2, 250
+_LINE_WORDS = range(4, 41)
 _MEMORY_WORDS = 50  # of the newest notes, enough to go on from
 _LAST_WORDS = 60  # of the last paragraph's end
 _PREMISE_WORDS = 80
-_LABEL_MARKS = "0123456789.):-–—*#•\"“”«»' \t"
+_PEOPLE = 3
+_SEEDS_A_LINE = 101  # far enough apart that no two lines draw from the same seed
+_TITLE_MARKS = "0123456789.,;:!-–—*#•\"“”«»„' \t"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,170 +53,129 @@ class Planner:
         self._model = model
         self._profile = profile
         self._templates = templates
+        self._drawer = PlanDrawer(model, profile, templates)
 
     def begin(self, *, premise: str, mode: Mode, language: str, style: str, seed: int) -> Beginning:
-        """Find a title and an outline.
+        """Find a title and an outline; either may be poor, and the outline empty, but none is canned.
 
-        The title falls back to the premise's own first words; the call's verdict says so.
+        The title falls back to the premise's own first words; the last call's verdict says so then.
         """
-        calls: list[Call] = []
-        about = {
-            "premise": _head(premise, _PREMISE_WORDS),
-            "mode": mode.value,
-            "language": language,
-            "style": style,
-        }
-        outline = self._outline(about, seed, calls)
-        title = self._title(about, seed, calls)
-        return Beginning(title=title, outline=outline, calls=tuple(calls))
+        about = _About(_head(premise, _PREMISE_WORDS), mode, language, style)
+        able = self._profile.one_call
+        outline, outlining = self._listed(about, seed) if able else self._drawn(about, seed)
+        title, titling = self._title(about, seed)
+        return Beginning(title=title, outline=outline, calls=(*outlining, *titling))
 
     def offer(self, scene: Scene) -> Offer:
         """Three plans for what follows the scene's last paragraph.
 
+        Plans that can't be drawn are made of refused draws, then of those that the step before
+        offered and nobody chose, of the outline, and of plans of before.
+
         Raises:
             ModelFailed: the model brought no usable sentence, and no earlier plan could be carried.
         """
-        openers = self._openers(scene)
-        drawing = _Plans(self._rules(scene))
-        for draw in range(_DRAWS):
-            if len(drawing.plans) == _PLANS:
-                break
-            opener = next(openers)
-            answer = self._ask_for_plan(scene, opener, scene.seed + draw)
-            drawing.take(_first_sentence(opener + answer.text, scene.story.language), opener, answer)
-        drawing.fill(_spare(scene))
-        if len(drawing.plans) < _PLANS:
+        gathering = self._drawer.gather(
+            _situation(scene), count=_PLANS, draws=_DRAWS, seed=scene.seed, recent=scene.recent_plans
+        )
+        gathering.fill(_PLANS, _spare(scene))
+        if len(gathering.plans) < _PLANS:
             raise ModelFailed(
                 f"The model {self._model.name} brought no three plans for step {scene.depth} in "
                 f"{_DRAWS} tries. Give a plan of your own, or use a stronger model."
             )
-        return Offer(plans=tuple(drawing.plans), calls=tuple(drawing.calls))
+        return Offer(plans=tuple(gathering.plans), calls=tuple(gathering.calls))
 
-    def _rules(self, scene: Scene) -> PlanRules:
-        told = joined([scene.story.premise, scene.memory.text, scene.last])
-        shown = self._plan_prompt(scene, "")[:-1]
-        return PlanRules(
-            language=scene.story.language,
-            told=told,
-            examples=joined(message.content for message in shown),
-            recent=scene.recent_plans,
-        )
-
-    def _openers(self, scene: Scene) -> Iterator[str]:
-        """First words of plans, without end; empty ones where nothing can be put in the model's mouth."""
-        story = scene.story
-        people = cast([scene.last, scene.memory.text, story.premise, story.outline], story.language, limit=3)
-        lines = [""]
-        if people and "prefill" in self._model.features and story.mode is not Mode.DOCUMENT:
-            text = self._templates.text("planner_openers", names=people, language=story.language)
-            lines = [line.strip() for line in text.splitlines() if line.strip()] or [""]
-        place = scene.seed
-        while True:
-            yield lines[place % len(lines)]
-            place += _stride(len(lines))
-
-    def _plan_prompt(self, scene: Scene, opener: str) -> tuple[Message, ...]:
-        story = scene.story
-        return self._templates.messages(
-            "planner_offer",
-            premise=_head(story.premise, _PREMISE_WORDS),
-            memory=_newest(scene, _MEMORY_WORDS),
-            last=_tail(scene.last, _LAST_WORDS, story.language),
-            opening=opener,
-            mode=story.mode.value,
-            language=story.language,
-        )
-
-    def _ask_for_plan(self, scene: Scene, opener: str, seed: int) -> Answer:
-        language = scene.story.language
-
-        def enough(text: str) -> bool:
-            """A whole sentence came, or more than a plan may hold and a place to cut it."""
-            whole = opener + text
-            return len(sentences(whole, language)) > 1 or (
-                count_words(whole) > MOST_WORDS + 1 and shortened(whole, language) != whole
-            )
-
-        return self._ask(self._plan_prompt(scene, opener), _PLAN_TOKENS, seed, enough)
-
-    def _title(self, about: dict[str, str], seed: int, calls: list[Call]) -> str:
-        prompt = self._templates.messages("planner_title", **about)
+    def _title(self, about: "_About", seed: int) -> tuple[str, list[Call]]:
+        calls: list[Call] = []
         for draw in range(_TITLE_DRAWS):
-            answer = self._ask(prompt, _TITLE_TOKENS, seed + draw)
-            title = clean(answer.text).strip().partition("\n")[0].strip(_LABEL_MARKS)
-            if 1 <= count_words(title) <= _TITLE_WORDS:
-                calls.append(answer.judged("kept"))
-                return title
+            answer = self._ask("planner_title", about, _TITLE_TOKENS, seed + draw)
+            line = clean(answer.text).strip().partition("\n")[0]
+            title = _titled(line)
+            if title:
+                calls.append(answer.judged("kept" if title == line.strip() else "kept, shortened"))
+                return title, calls
             calls.append(answer.judged("no title"))
         calls[-1] = replace(calls[-1], verdict="no title; the premise's first words stand in")
-        return _head(about["premise"], _TITLE_WORDS // 2 + 1).rstrip(".,;:!?")
+        return _head(about.premise, _TITLE_WORDS // 2).strip(_TITLE_MARKS), calls
 
-    def _outline(self, about: dict[str, str], seed: int, calls: list[Call]) -> str:
-        """Up to five lines, gathered over several draws; fewer when no more came."""
+    def _drawn(self, about: "_About", seed: int) -> tuple[str, list[Call]]:
+        """The outline of a small model: a plan after the other, each going on from those before."""
         lines: list[str] = []
-        people = cast([about["premise"]], about["language"]) if "prefill" in self._model.features else []
-        prompt = self._templates.messages("planner_outline", **about, opening=people[0] if people else "")
-        opening = people[0] if people else ""
-        for draw in range(_OUTLINE_DRAWS):
-            answer = self._ask(prompt, _OUTLINE_TOKENS, seed + draw, stop=("\n\n",))
-            fresh = _lines(opening + answer.text, lines, about)
-            lines.extend(fresh)
-            calls.append(answer.judged(f"{len(fresh)} lines kept"))
-            if len(lines) >= _FEWEST_LINES:
+        calls: list[Call] = []
+        people = cast([about.premise], about.language, limit=_PEOPLE)
+        for line in range(_LINES):
+            situation = Situation(
+                premise=about.premise,
+                memory="",
+                last=" ".join(lines),
+                told=joined([about.premise, *lines]),
+                people=people,
+                mode=about.mode,
+                language=about.language,
+            )
+            gathering = self._drawer.gather(
+                situation, count=1, draws=_LINE_DRAWS, seed=seed + line * _SEEDS_A_LINE, recent=lines
+            )
+            gathering.fill(1)
+            calls.extend(gathering.calls)
+            lines.extend(plan.text for plan in gathering.plans)
+        return "\n".join(lines), calls
+
+    def _listed(self, about: "_About", seed: int) -> tuple[str, list[Call]]:
+        """The outline of a model that can write a list: its lines, from one answer."""
+        lines: list[str] = []
+        calls: list[Call] = []
+        for draw in range(_LIST_DRAWS):
+            answer = self._ask("planner_outline", about, _LIST_TOKENS, seed + draw)
+            found = _outline_lines(answer.text, about)
+            calls.append(answer.judged(f"{len(found)} lines"))
+            lines = max(lines, found, key=len)
+            if len(lines) >= _LINES - 1:
                 break
-        return "\n".join(lines[:_OUTLINE_LINES])
+        return "\n".join(lines[: _LINES + 1]), calls
 
-    def _ask(
-        self,
-        prompt: tuple[Message, ...],
-        max_tokens: int,
-        seed: int,
-        enough: Callable[[str], bool] | None = None,
-        stop: tuple[str, ...] = ("\n",),
-    ) -> Answer:
+    def _ask(self, template: str, about: "_About", max_tokens: int, seed: int) -> Answer:
         request = Request(
-            prompt=prompt, max_tokens=max_tokens, stop=stop, seed=seed, sampling=self._profile.planning
+            prompt=self._templates.messages(template, **about.values()),
+            max_tokens=max_tokens,
+            seed=seed,
+            sampling=self._profile.planning,
         )
-        return ask(self._model, request, agent="planner", enough=enough)
+        return ask(self._model, request, agent="planner")
 
 
-@dataclass(slots=True)
-class _Plans:
-    """Plans while they are gathered: accepted ones, and refused ones that could stand in."""
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What a beginning is made of."""
 
-    rules: PlanRules
-    plans: list[Plan] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    _redrawn: bool = False
+    premise: str
+    mode: Mode
+    language: str
+    style: str
 
-    def take(self, text: str, opener: str, answer: Answer) -> None:
-        """Judge a draw; one that comes after a refused draw counts as repaired."""
-        plan = shortened(text, self.rules.language)
-        objection = self.rules.objection(plan, opener)
-        self.calls.append(answer.judged(objection or ("kept" if plan == text else "kept, shortened")))
-        if objection:
-            self.refused.append(plan)
-            self._redrawn = True
-        else:
-            self._keep(Plan(plan, Origin.REPAIRED if self._redrawn or plan != text else Origin.MODEL))
-            self._redrawn = False
+    def values(self) -> dict[str, str]:
+        return {
+            "premise": self.premise,
+            "mode": self.mode.value,
+            "language": self.language,
+            "style": self.style,
+        }
 
-    def fill(self, spare: Sequence[str]) -> None:
-        """Make three of what there is: refused draws that are sentences, then plans of before."""
-        stand_ins = chain(
-            (Plan(text, Origin.REPAIRED) for text in self.refused),
-            (Plan(text, Origin.CARRIED) for text in spare),
-        )
-        for plan in stand_ins:
-            if len(self.plans) == _PLANS:
-                return
-            if self.rules.is_usable(plan.text):
-                self._keep(plan)
 
-    def _keep(self, plan: Plan) -> None:
-        self.plans.append(plan)
-        self.rules.siblings.append(plan.text)
+def _situation(scene: Scene) -> Situation:
+    story = scene.story
+    return Situation(
+        premise=_head(story.premise, _PREMISE_WORDS),
+        memory=_newest(scene, _MEMORY_WORDS),
+        last=_tail(scene.last, _LAST_WORDS, story.language),
+        told=joined([story.premise, scene.memory.text, scene.last]),
+        people=cast(
+            [scene.last, scene.memory.text, story.premise, story.outline], story.language, limit=_PEOPLE
+        ),
+        mode=story.mode,
+        language=story.language,
+    )
 
 
 def _spare(scene: Scene) -> list[str]:
@@ -230,26 +185,24 @@ def _spare(scene: Scene) -> list[str]:
     return [*unchosen, *scene.story.outline.splitlines(), *reversed(scene.recent_plans)]
 
 
-def _stride(length: int) -> int:
-    """A step that visits every place of a list of ``length`` in an order that looks mixed."""
-    return next(step for step in (5, 3, 7, 1) if length % step or step == 1)
+def _titled(line: str) -> str:
+    """The line as a title, cut at its first mark when it is too long; empty when it can't be one."""
+    title = line.strip(_TITLE_MARKS)
+    for mark in (":", " - ", " – ", ","):
+        if count_words(title) > _TITLE_WORDS:
+            title = title.partition(mark)[0].strip(_TITLE_MARKS)
+    return title if 1 <= count_words(title) <= _TITLE_WORDS else ""
 
 
-def _first_sentence(text: str, language: str) -> str:
-    found = sentences(" ".join(clean(text).split()), language)
-    return found[0].lstrip(_LABEL_MARKS) if found else ""
-
-
-def _lines(text: str, known: Sequence[str], about: dict[str, str]) -> list[str]:
-    """The sentences among an answer's lines that the outline doesn't have yet."""
-    found = (_first_sentence(line, about["language"]) for line in clean(text).splitlines())
-    seen = [words(line) for line in (*known, about["premise"])]
-    fresh: list[str] = []
-    for line in found:
-        if is_finished(line) and count_words(line) in _LINE_WORDS and words(line) not in seen:
-            seen.append(words(line))
-            fresh.append(line)
-    return fresh
+def _outline_lines(text: str, about: _About) -> list[str]:
+    """The whole sentences among an answer's lines, each once."""
+    found: dict[tuple[str, ...], str] = {}
+    for line in clean(text).splitlines():
+        sentence = first_sentence(line, about.language)
+        fits = is_finished(sentence) and count_words(sentence) in _LINE_WORDS
+        if fits and cut_at_break(sentence, about.language) == sentence:
+            found.setdefault(tuple(words(sentence)), sentence)
+    return list(found.values())
 
 
 def _head(text: str, count: int) -> str:
@@ -263,7 +216,7 @@ def _tail(text: str, count: int, language: str) -> str:
         if kept and count_words(" ".join([sentence, *kept])) > count:
             break
         kept.insert(0, sentence)
-    return " ".join(kept)
+    return _head(" ".join(kept), 2 * count)
 
 
 def _newest(scene: Scene, count: int) -> str:

@@ -33,9 +33,13 @@ def test_shouted_words_and_initials_are_no_names() -> None:
     assert names("She read the word STOP on it, by A and B.") == []
 
 
-def test_the_cast_puts_people_before_places() -> None:
-    told = "She sailed to Haven, from Haven, in Haven. Then Mara met Elias, and Elias told Mara all."
-    assert cast([told]) == ["Mara", "Elias", "Haven"]
+def test_the_cast_has_people_and_no_places() -> None:
+    told = "She sailed to Haven, and in Haven she ate. Then Mara met Elias, and Elias told Mara all."
+    assert cast([told]) == ["Mara", "Elias"]
+
+
+def test_a_place_that_somebody_is_named_for_counts_too() -> None:
+    assert cast(["He asked Haven, he begged Haven, in Haven."]) == ["Haven"]
 
 
 def test_the_cast_has_first_names_only() -> None:
@@ -44,6 +48,10 @@ def test_the_cast_has_first_names_only() -> None:
 
 def test_the_cast_of_a_bare_premise_is_its_first_word() -> None:
     assert cast(["Mara, a lighthouse keeper, finds a letter."]) == ["Mara"]
+
+
+def test_where_no_list_tells_openers_from_names_a_single_opener_is_none() -> None:
+    assert cast(["Eine alte Frau findet im Wald eine Tür."], "de") == []
 
 
 def test_a_premise_without_names_has_no_cast() -> None:

@@ -1,0 +1,168 @@
+"""Plans, drawn one call at a time: begun with a few words, held to rules, drawn again when they fail.
+
+Small models can't fill a list of three. Knows no story's shape beyond what goes into the prompt.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from storyloom.app.agents.calls import Answer, ask
+from storyloom.app.agents.plan_rules import MOST_WORDS, PlanRules, shortened
+from storyloom.app.profiles import Profile
+from storyloom.app.templates import Templates
+from storyloom.memory.generation import Message, Request
+from storyloom.memory.ports import TextModel
+from storyloom.memory.story import Call, Mode, Origin, Plan
+from storyloom.memory.text import clean, count_words, joined, sentences
+
+_TOKENS = 40
+_LIST_MARKS = "0123456789.):-–—*•# \t"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What a plan goes on from.
+
+    Attributes:
+        premise: what the whole is about, short.
+        memory: the newest notes.
+        last: the end of what was written.
+        told: everything that a plan must not tell again.
+        people: who may act, the likeliest first.
+        mode: what kind of text it is.
+        language: BCP 47 tag.
+    """
+
+    premise: str
+    memory: str
+    last: str
+    told: str
+    people: Sequence[str]
+    mode: Mode
+    language: str
+
+
+@dataclass(slots=True)
+class Gathering:
+    """Plans while they are gathered: accepted ones, and refused ones that could stand in."""
+
+    rules: PlanRules
+    plans: list[Plan] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    _redrawn: bool = False
+
+    def take(self, text: str, opener: str, answer: Answer) -> None:
+        """Judge a draw; one that was cut, or that comes after a refused draw, counts as repaired."""
+        plan = shortened(text, self.rules.language)
+        objection = self.rules.objection(plan, opener)
+        self.calls.append(answer.judged(objection or ("kept" if plan == text else "kept, shortened")))
+        if objection:
+            self.refused.append(plan)
+            self._redrawn = True
+        else:
+            self.keep(Plan(plan, Origin.REPAIRED if self._redrawn or plan != text else Origin.MODEL))
+            self._redrawn = False
+
+    def fill(self, count: int, spare: Sequence[str] = ()) -> None:
+        """Bring the plans up to ``count``: with refused draws that can stand, then with plans of before."""
+        mended = [Plan(text, Origin.REPAIRED) for text in sorted(self.refused, key=len)]
+        for plan in (*mended, *(Plan(text, Origin.CARRIED) for text in spare)):
+            if len(self.plans) < count and self.rules.is_usable(plan.text):
+                self.keep(plan)
+
+    def keep(self, plan: Plan) -> None:
+        """Take a plan as it is."""
+        self.plans.append(plan)
+        self.rules.siblings.append(plan.text)
+
+
+class PlanDrawer:
+    """Draws plans from one model."""
+
+    def __init__(self, model: TextModel, profile: Profile, templates: Templates) -> None:
+        self._model = model
+        self._profile = profile
+        self._templates = templates
+
+    def gather(
+        self, situation: Situation, *, count: int, draws: int, seed: int, recent: Sequence[str] = ()
+    ) -> Gathering:
+        """Draw until ``count`` plans are accepted or ``draws`` calls are made.
+
+        Args:
+            situation: what the plans go on from.
+            count: how many are wanted; fewer may come.
+            draws: most calls.
+            seed: of the first draw; it also says which opener comes first.
+            recent: plans chosen lately, newest first.
+        """
+        shown = self._prompt(situation, "")[:-1]
+        rules = PlanRules(
+            language=situation.language,
+            told=situation.told,
+            examples=joined(message.content for message in shown),
+            recent=recent,
+        )
+        gathering = Gathering(rules)
+        openers = self._openers(situation, seed)
+        for draw in range(draws):
+            if len(gathering.plans) == count:
+                break
+            opener = next(openers)
+            answer = self._ask(situation, opener, seed + draw)
+            gathering.take(first_sentence(opener + answer.text, situation.language), opener, answer)
+        return gathering
+
+    def _openers(self, situation: Situation, place: int) -> Iterator[str]:
+        """First words of plans, without end; empty where nothing can be put in the model's mouth."""
+        lines = [""]
+        if situation.people and "prefill" in self._model.features and situation.mode is not Mode.DOCUMENT:
+            text = self._templates.text(
+                "planner_openers", names=list(situation.people), language=situation.language
+            )
+            lines = [line.strip() for line in text.splitlines() if line.strip()] or lines
+        while True:
+            yield lines[place % len(lines)]
+            place += _stride(len(lines))
+
+    def _prompt(self, situation: Situation, opener: str) -> tuple[Message, ...]:
+        return self._templates.messages(
+            "planner_offer",
+            premise=situation.premise,
+            memory=situation.memory,
+            last=situation.last,
+            opening=opener,
+            mode=situation.mode.value,
+            language=situation.language,
+        )
+
+    def _ask(self, situation: Situation, opener: str, seed: int) -> Answer:
+        language = situation.language
+
+        def enough(text: str) -> bool:
+            """A whole sentence came, or more than a plan may hold and a place to cut it."""
+            whole = opener + text
+            return len(sentences(whole, language)) > 1 or (
+                count_words(whole) > MOST_WORDS + 1 and shortened(whole, language) != whole
+            )
+
+        request = Request(
+            prompt=self._prompt(situation, opener),
+            max_tokens=_TOKENS,
+            stop=("\n",),
+            seed=seed,
+            sampling=self._profile.planning,
+        )
+        return ask(self._model, request, agent="planner", enough=enough)
+
+
+def first_sentence(text: str, language: str) -> str:
+    """The first sentence, without a list's mark before it."""
+    found = sentences(" ".join(clean(text).split()).lstrip(_LIST_MARKS), language)
+    return found[0] if found else ""
+
+
+def _stride(length: int) -> int:
+    """A step that visits every place of a list of ``length`` in an order that looks mixed."""
+    return next(step for step in (5, 3, 7, 1) if length % step or step == 1)
