@@ -18,6 +18,8 @@ class Profile:
         memory_words: most words that short-term memory holds.
         last_words: how much of the paragraph before the writer sees, in words.
         redraws: how often a paragraph is taken up again, or drawn anew, before the best is kept.
+        max_overlap: highest share of a sentence's four-word runs that the story may hold already.
+        new_names: most proper names that a paragraph may bring, those of its plan excepted.
         heat: added to the writer's temperature with each redraw.
         writing: sampling of the writer.
         noting: sampling of the memory keeper.
@@ -30,6 +32,8 @@ class Profile:
     memory_words: int
     last_words: int
     redraws: int
+    max_overlap: float
+    new_names: int
     heat: float
     writing: Sampling
     noting: Sampling
@@ -44,6 +48,8 @@ SMALL = Profile(
     memory_words=120,
     last_words=110,
     redraws=6,
+    max_overlap=0.1,
+    new_names=0,
     heat=0.1,
     # A wider window, or XTC, wears names down too: the sentence filter is there for what is far back.
     writing=Sampling(temperature=0.7, min_p=0.1, repetition_penalty=1.1, repetition_window=128),
@@ -59,6 +65,8 @@ MEDIUM = Profile(
     memory_words=220,
     last_words=200,
     redraws=3,
+    max_overlap=0.2,
+    new_names=1,
     heat=0.05,
     writing=Sampling(temperature=0.8, min_p=0.05, repetition_penalty=1.05, repetition_window=256),
     noting=Sampling(temperature=0.2),
@@ -73,6 +81,8 @@ LARGE = Profile(
     memory_words=400,
     last_words=400,
     redraws=2,
+    max_overlap=0.25,
+    new_names=3,
     heat=0.0,
     writing=Sampling(temperature=0.8),
     noting=Sampling(temperature=0.3),

@@ -14,6 +14,9 @@ _LONG_RUN = 8
 # A word of Chinese or Japanese has about this many characters.
 _CHARACTERS_A_WORD = 1.7
 _MAX_OVERLAP = 0.25
+# A turn of phrase may come back after so many words, some thirty pages; a run of eight words may not.
+# Without an end to it, every common phrase of a long novel would be refused at last.
+_LATELY = 8_000
 
 
 def rep(tokens: Sequence[str], size: int) -> float:
@@ -32,11 +35,12 @@ class StoryIndex:
 
     Adding costs time by the length of what is added, asking by the length of what is asked, and
     neither by the length of the story. Hashes are kept instead of the words: two runs that share a
-    hash are one in 2**64.
+    hash are one in 2**64. With each goes the place where it stood last.
     """
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
-        self._runs: set[int] = set()
+        self._places: dict[int, int] = {}
+        self._length = 0
         self._tail: list[str] = []
         for text in texts:
             self.add(text)
@@ -49,7 +53,8 @@ class StoryIndex:
     def add(self, text: str) -> None:
         """Take in what was written next; the runs across the joint count as well."""
         tokens = self._tail + words(text)
-        self._runs.update(_runs(tokens))
+        self._length += len(tokens) - len(self._tail)
+        self._places.update(dict.fromkeys(_runs(tokens), self._length))
         self._tail = tokens[-_longest_run(tokens) + 1 :]
 
     def overlap(self, text: str) -> float:
@@ -61,13 +66,14 @@ class StoryIndex:
         """Whether eight words in a row stand in the story, each four of them together somewhere."""
         return _has_long_run(words(text), self.seen(_runs(words(text))))
 
-    def take(self, tokens: Sequence[str]) -> None:
-        """Take in runs of words that nothing needs to follow on."""
-        self._runs.update(_runs(tokens))
-
     def seen(self, runs: Iterable[int]) -> list[bool]:
         """Which of the hashed runs stand in the story."""
-        return [run in self._runs for run in runs]
+        return [run in self._places for run in runs]
+
+    def seen_lately(self, runs: Iterable[int]) -> list[bool]:
+        """Which of the hashed runs stand in its last thirty pages or so."""
+        first = self._length - _LATELY
+        return [self._places.get(run, -1) >= max(first, 0) for run in runs]
 
 
 class SentenceFilter:
@@ -86,26 +92,28 @@ class SentenceFilter:
         self, index: StoryIndex, *, also: Iterable[str] = (), max_overlap: float = _MAX_OVERLAP
     ) -> None:
         self._index = index
-        self._draw = StoryIndex(also)
+        self._draw = {run for text in also for run in _runs(words(text))}
         self._tail = list(index.tail)
         self._max_overlap = max_overlap
 
     def accepts(self, sentence: str) -> bool:
         """Judge the next sentence, and remember it when it is new."""
         own = words(sentence)
-        before = self._tail[-_short_run(own) + 1 :] if own else []
-        seen = self._seen(_runs(before + own))
+        runs = _runs(self._tail[-_short_run(own) + 1 :] + own)
+        twice = len(runs) - len(set(runs))
+        lately = sum(self._with_draw(runs, self._index.seen_lately(runs))) + twice
         joint = self._tail + own
-        if seen and sum(seen) / len(seen) > self._max_overlap:
+        ever = _runs(joint)
+        if lately > self._max_overlap * len(runs):
             return False
-        if _has_long_run(joint, self._seen(_runs(joint))):
+        if _has_long_run(joint, self._with_draw(ever, self._index.seen(ever))):
             return False
-        self._draw.take(joint)
+        self._draw.update(ever)
         self._tail = joint[-_longest_run(joint) + 1 :]
         return True
 
-    def _seen(self, runs: Sequence[int]) -> list[bool]:
-        return [old or new for old, new in zip(self._index.seen(runs), self._draw.seen(runs), strict=True)]
+    def _with_draw(self, runs: Sequence[int], seen: Sequence[bool]) -> list[bool]:
+        return [old or run in self._draw for run, old in zip(runs, seen, strict=True)]
 
 
 def _scaled(size: int, tokens: Sequence[str]) -> int:

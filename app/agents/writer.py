@@ -22,7 +22,6 @@ from storyloom.memory.weaver import Item, Slot, Texts, Woven, weave
 
 _TOKENS_A_WORD = 1.5
 _LEAST_SHARE = 0.4
-_NEW_NAMES = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,13 +144,14 @@ class Writer:
             language=story.language,
             known=joined([story.premise, story.outline, scene.memory.text, scene.last, scene.plan]),
             known_script=scene.depth > 1,
-            new_names=_NEW_NAMES if is_tale else words,
+            new_names=self._profile.new_names if is_tale else words,
             first_person=any_person or is_first_person(told, story.language),
             second_person=any_person or is_second_person(told, story.language),
             enough_words=words,
             least_words=round(words * _LEAST_SHARE),
         )
-        return Drawing(rules, SentenceFilter(scene.index), skip=not self._can_resume)
+        novelty = SentenceFilter(scene.index, max_overlap=self._profile.max_overlap)
+        return Drawing(rules, novelty, skip=not self._can_resume)
 
     def _weave(self, scene: Scene) -> Woven:
         slots = self._slots(scene)

@@ -85,6 +85,17 @@ def test_filter_lets_a_share_of_old_runs_pass() -> None:
     assert not SentenceFilter(StoryIndex([old]), max_overlap=0.1).accepts(old + fresh)
 
 
+def test_filter_refuses_a_sentence_that_says_itself_again() -> None:
+    assert not SentenceFilter(StoryIndex()).accepts("He said that he said that he said that he was.")
+
+
+def test_a_phrase_may_come_back_late_and_a_sentence_never() -> None:
+    index = StoryIndex([PAST, " ".join(f"word{number}" for number in range(9_000))])
+    novelty = SentenceFilter(index, max_overlap=0.0)
+    assert novelty.accepts("Slowly the old ferry crossed.")
+    assert not novelty.accepts("Then the old ferry crossed the river at noon.")
+
+
 @given(st.lists(st.text(alphabet="abc ", max_size=60), max_size=6))
 def test_an_index_knows_every_run_it_was_given(parts: list[str]) -> None:
     index = StoryIndex(parts)
