@@ -6,9 +6,8 @@ next prompt as it was.
 """
 
 import re
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from storyloom.memory.function_words import content_words, function_words
 from storyloom.memory.story import Dropped, Note, Origin, ShortMemory
@@ -17,6 +16,7 @@ from storyloom.memory.text import count_words, sentences, words
 _KEPT_SHARE = 0.75  # of the bound, after notes had to leave
 _ALIKE = 0.6  # share of meaning that two sentences have in common when they say the same
 _ECHO_WORDS = 2  # words in common that make a later note speak of an earlier one
+_PREMISE_WORDS = 60  # of a premise that is pinned; the writer reads it whole elsewhere
 _STEM = 4  # letters that two forms of a word have in common at their beginning
 _ENDING = 3  # letters that may follow the stem
 _CAPITAL = re.compile(r"\b[A-Z\u00c0-\u00de\u0391-\u03ab\u0410-\u042f]\w+")
@@ -29,8 +29,9 @@ _MOST_PAIRS = 200_000  # of sentences compared for likeness; beyond, only equal 
 
 
 def first_memory(premise: str) -> ShortMemory:
-    """What is known before anything is written: the premise, pinned."""
-    text = " ".join(premise.split())
+    """What is known before anything is written: the premise, pinned; a long one's beginning."""
+    told = premise.split()
+    text = " ".join(told[:_PREMISE_WORDS]) + ("…" if len(told) > _PREMISE_WORDS else "")
     return ShortMemory((Note(text, 0, Origin.PERSON, pinned=True),) if text else ())
 
 
@@ -82,10 +83,14 @@ def supported(sentence: str, paragraph: str, language: str = "en") -> bool:
 
     Other forms of a word count ("opens", "opened"), of numbers and names only the very word. Names
     must come in the same order, for who did it to whom; and a sentence may not deny what the
-    paragraph doesn't, nor tell as fact what a paragraph of one sentence denies.
+    paragraph doesn't, nor tell as fact what a paragraph of one sentence denies, unless it is that
+    sentence's own beginning.
     """
-    asked = content_words(words(sentence), language)
-    given = set(words(paragraph))
+    tokens, told = words(sentence), words(paragraph)
+    asked = content_words(tokens, language)
+    if asked and tokens == told[: len(tokens)]:
+        return True
+    given = set(told)
     exact = {match.group().lower() for match in _CAPITAL.finditer(sentence)}
     stems: dict[str, list[str]] = {}
     for word in given:
@@ -118,18 +123,17 @@ def rewritten(
     Returns:
         The new memory, the notes that are new in it, and those that left it, with reasons.
     """
-    notes, left = _matched(list(old.notes), _sentences(old, text, language), depth, origin, language)
+    match = _match(old.notes, _sentences(old, text, language), Note("", depth, origin), language)
+    notes, left = match.notes, match.left
     if origin is not Origin.PERSON:
-        pinned = [note for note in left if note.pinned and all(not new.pinned for new in notes)]
-        notes, left = [*pinned, *notes], [note for note in left if note not in pinned]
-    known = Counter(old.notes)
-    added = tuple(note for note in notes if not known[note])
-    reworded = {note.depth for note in added if note.depth != depth}
+        notes = [*(note for note in left if note.pinned), *notes]
+        left = [note for note in left if not note.pinned]
     by = "by hand" if origin is Origin.PERSON else "by the model"
-    dropped = tuple(
-        Dropped(note, f"reworded {by}" if note.depth in reworded else f"taken out {by}") for note in left
-    )
-    return ShortMemory(tuple(notes)), added, dropped
+    reasons = [(note, f"taken out {by}") for note in left] + [
+        (note, f"reworded {by}") for note in match.reworded
+    ]
+    dropped = tuple(Dropped(note, reason) for note, reason in reasons)
+    return ShortMemory(tuple(notes)), tuple(match.added), dropped
 
 
 def _tells_the_same(sentence: str, paragraph: str, language: str) -> bool:
@@ -166,28 +170,55 @@ def _split_out(text: str, note: str) -> list[str]:
     return [piece for piece in (before, found, after) if piece.strip()]
 
 
-def _matched(
-    left: list[Note], page: Sequence[str], depth: int, origin: Origin, language: str
-) -> tuple[list[Note], list[Note]]:
-    """Each sentence's note, and the old notes that no sentence claimed."""
+@dataclass(slots=True)
+class _Match:
+    """How the sentences of a new page stand to the old notes.
+
+    Attributes:
+        notes: a note a sentence.
+        added: those of them that are new or reworded.
+        reworded: the old notes that a sentence rewords.
+        left: the old notes that no sentence claimed.
+    """
+
+    notes: list[Note]
+    added: list[Note]
+    reworded: list[Note]
+    left: list[Note]
+
+
+def _match(old: Sequence[Note], page: Sequence[str], new: Note, language: str) -> _Match:
+    """Give each sentence its note: equal ones first, then those that are alike, then new ones."""
     by_words: dict[tuple[str, ...], list[Note]] = {}
-    for note in left:
+    for note in old:
         by_words.setdefault(tuple(words(note.text)), []).append(note)
-    found: list[Note | None] = []
+    stayed: list[Note | None] = []
     for sentence in page:
         same = by_words.get(tuple(words(sentence)))
-        found.append(same.pop(0) if same else None)
-    taken = {id(note) for note in found if note}
-    left = [note for note in left if id(note) not in taken]
-    few = found.count(None) * len(left) <= _MOST_PAIRS
-    meanings = {note: _meaning(note.text, language) for note in left} if few else {}
-    notes = [
-        replace(kept, text=sentence)
-        if kept
-        else _reworded(sentence, left, meanings, Note(sentence, depth, origin), language)
-        for sentence, kept in zip(page, found, strict=True)
-    ]
-    return notes, left
+        stayed.append(same.pop(0) if same else None)
+    match = _Match([], [], [], [note for rest in by_words.values() for note in rest])
+    comparable = stayed.count(None) * len(match.left) <= _MOST_PAIRS
+    for sentence, kept in zip(page, stayed, strict=True):
+        note = replace(kept, text=sentence) if kept else replace(new, text=sentence)
+        if kept is None:
+            alike = _most_alike(sentence, match.left, language) if comparable else None
+            if alike is not None:
+                match.left.remove(alike)
+                match.reworded.append(alike)
+                note = replace(note, depth=alike.depth, pinned=alike.pinned)
+            match.added.append(note)
+        match.notes.append(note)
+    return match
+
+
+def _most_alike(sentence: str, notes: Sequence[Note], language: str) -> Note | None:
+    """The note that says much the same as the sentence, if one does."""
+    meaning = _meaning(sentence, language)
+    likeness, place = max(
+        ((_likeness(meaning, _meaning(note.text, language)), -place) for place, note in enumerate(notes)),
+        default=(0.0, 0),
+    )
+    return notes[-place] if likeness >= _ALIKE else None
 
 
 def _meaning(sentence: str, language: str) -> frozenset[str]:
@@ -227,18 +258,3 @@ def _reason(note: Note, spoken_of: Note) -> str:
     if spoken_of is note:
         return f"the page was full, and nothing has spoken of this since step {note.depth}"
     return f"the page was full, and step {spoken_of.depth} was the last to speak of this"
-
-
-def _reworded(
-    sentence: str, left: list[Note], meanings: dict[Note, frozenset[str]], new: Note, language: str
-) -> Note:
-    """The new note, with depth and pin of the old one that it rewords, which is taken from ``left``."""
-    meaning = _meaning(sentence, language)
-    alike = [
-        (_likeness(meaning, meanings[note]), place) for place, note in enumerate(left) if note in meanings
-    ]
-    likeness, place = max(alike, default=(0.0, 0))
-    if likeness < _ALIKE:
-        return new
-    old = left.pop(place)
-    return replace(new, depth=old.depth, pinned=old.pinned)

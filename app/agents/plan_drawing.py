@@ -65,10 +65,16 @@ class Gathering:
             self._redrawn = False
 
     def fill(self, count: int, spare: Sequence[str] = ()) -> None:
-        """Bring the plans up to ``count``: with refused draws that can stand, then with plans of before."""
+        """Bring the plans up to ``count``, for a good paragraph is never lost for want of plans.
+
+        Refused draws that are whole sentences come first, then ``spare`` plans of before, then
+        whatever words the model brought.
+        """
         mended = [Plan(text, Origin.REPAIRED) for text in sorted(self.refused, key=len)]
-        for plan in (*mended, *(Plan(text, Origin.CARRIED) for text in spare)):
-            if len(self.plans) < count and self.rules.is_usable(plan.text):
+        carried = [Plan(text, Origin.CARRIED) for text in spare]
+        whole = [plan for plan in mended if self.rules.is_usable(plan.text)]
+        for plan in (*whole, *carried, *mended):
+            if len(self.plans) < count and self.rules.is_distinct(plan.text):
                 self.keep(plan)
 
     def keep(self, plan: Plan) -> None:

@@ -65,14 +65,14 @@ class PlanRules:
         return self._form(plan) or self._novelty(plan) or self._relation(plan, opening)
 
     def is_usable(self, plan: str) -> bool:
-        """The least that a plan needs when nothing better came: words, an end, and no twin."""
-        length = len(words(plan))
-        return (
-            LEAST_WORDS // 2 <= length <= 2 * MOST_WORDS
-            and is_finished(plan)
-            and not has_open_quote(plan)
-            and all(words(plan) != words(other) for other in self.siblings)
-        )
+        """Whether a refused plan can stand in when nothing better came."""
+        in_reach = LEAST_WORDS // 2 <= count_words(plan) <= 2 * MOST_WORDS
+        return in_reach and is_finished(plan) and not has_open_quote(plan)
+
+    def is_distinct(self, plan: str) -> bool:
+        """Whether it says anything, and not what another of the three says."""
+        tokens = words(plan)
+        return bool(tokens) and all(tokens != words(other) for other in self.siblings)
 
     def _form(self, plan: str) -> str:
         tokens = words(plan)
