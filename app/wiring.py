@@ -8,6 +8,7 @@ from storyloom.app.recurrence import Recurrence
 from storyloom.app.settings import Settings
 from storyloom.app.studio import Studio
 from storyloom.app.templates import Templates
+from storyloom.generators.cores import calm_openmp
 from storyloom.generators.embedder import MiniLMEmbedder
 from storyloom.generators.spec import load_model, parse_spec
 from storyloom.memory.ports import Embedder, TextModel
@@ -26,6 +27,7 @@ def open_studio(settings: Settings, *, warm: bool = False) -> Iterator[Studio]:
     Raises:
         StoreUnavailable: the database can't be opened.
     """
+    calm_openmp()  # first of all: torch and llama.cpp read it when they are imported
     database = Database(settings.url)
     # One thread: a torch operation on two would slow llama.cpp in this process for good.
     embedder = MiniLMEmbedder(threads=1)

@@ -168,10 +168,14 @@ class LlamaCppModel:
         """Run one request to its end, in the pump's thread."""
         server, room = self._loaded()
         ended = False
+        cached: int | None = None
 
         def on_chunk(chunk: Chunk) -> bool:
-            nonlocal ended
-            piece = _piece(chunk)
+            nonlocal ended, cached
+            cached = chunk.get("prompt_progress", {}).get("cache", cached)
+            piece = _piece(chunk, cached)
+            if piece.text:
+                cached = None  # it has been told
             ended = ended or piece.usage is not None
             return emit(piece)
 
@@ -270,12 +274,12 @@ def _samplers(sampling: Sampling) -> dict[str, Any]:
     return {_SAMPLER_NAMES.get(field, field): value for field, value in asked.items()}
 
 
-def _piece(chunk: Chunk) -> Piece:
+def _piece(chunk: Chunk, cached: int | None) -> Piece:
     choices = chunk.get("choices") or [{}]
     text = choices[0].get("text", "")
     usage = chunk.get("usage")
     if usage is None:
-        return Piece(text)
+        return Piece(text, cached=cached)
     return Piece(
         text,
         Usage(

@@ -80,10 +80,15 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A piece of streamed text; the last piece of a stream carries the usage."""
+    """A piece of streamed text; the last piece of a stream carries the usage.
+
+    ``cached``, on the first piece, is how many tokens of the prompt were not read again, where the
+    engine knows that early: a stream that is closed never gets to its usage.
+    """
 
     text: str
     usage: Usage | None = None
+    cached: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from storyloom.generators.cores import calm_openmp
+
 ROOT = Path(__file__).resolve().parent.parent
 
-# Set before any library reads it: no test may look for a hub.
+# Set before any library reads it: no test may look for a hub, and waiting threads sleep soon.
+calm_openmp()
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", GRADIO_ANALYTICS_ENABLED="False")
 
 

@@ -45,16 +45,17 @@ def ask(
         UnsupportedRequest, PromptTooLong, ModelFailed: as ``TextModel.stream`` does.
     """
     started = time.monotonic()
-    text, usage = "", None
+    text, usage, cached = "", None, 0
     with closing(_closable(model.stream(request))) as pieces:
         for piece in pieces:
             text += piece.text
             usage = piece.usage or usage
+            cached = piece.cached or cached
             if on_text is not None and piece.text:
                 on_text(piece.text)
             if usage is None and enough is not None and enough(text):
                 break
-    usage = usage or _counted(model, request.prompt, text)
+    usage = usage or _counted(model, request.prompt, text, cached)
     return Answer(
         text=text,
         usage=usage,
@@ -84,10 +85,11 @@ def _closable(pieces: Iterator[Piece]) -> Generator[Piece]:
     return pieces if isinstance(pieces, Generator) else (piece for piece in pieces)
 
 
-def _counted(model: TextModel, prompt: Prompt, text: str) -> Usage:
+def _counted(model: TextModel, prompt: Prompt, text: str, cached: int) -> Usage:
     """The usage of a stream that was closed before it told: counted afterwards."""
     return Usage(
         prompt_tokens=model.count_tokens(prompt),
         completion_tokens=model.count_tokens(text) if text else 0,
+        cached_tokens=cached,
         finish="cancelled",
     )

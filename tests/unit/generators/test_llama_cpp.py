@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,16 @@ def test_greedy_text_needs_no_seed(model: LlamaCppModel) -> None:
     assert first.text == second.text
     assert (first.usage.finish, first.usage.completion_tokens) == ("length", 12)
     assert second.usage.cached_tokens > 0
+
+
+@pytest.mark.model
+def test_a_stream_that_is_closed_has_told_what_was_cached(model: LlamaCppModel) -> None:
+    request = Request(prompt=ASK, max_tokens=40, sampling=GREEDY)
+    collect(model.stream(request))
+    with closing(model.stream(request)) as pieces:  # type: ignore[type-var]
+        first = next(pieces)
+    assert first.cached is not None
+    assert 0 < first.cached < model.count_tokens(ASK)
 
 
 @pytest.mark.model
