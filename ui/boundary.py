@@ -14,7 +14,7 @@ import typer
 
 from storyloom.memory.errors import StoryloomError
 from storyloom.ui import output
-from storyloom.ui.stopping import Stop
+from storyloom.ui.stopping import Stop, exit_code
 
 PROBLEM = 1
 # As a shell has it when a program dies of SIGPIPE: 128 and 13.
@@ -29,7 +29,7 @@ logger = logging.getLogger("storyloom")
 def boundary() -> Iterator[None]:
     """Run a command: whatever goes wrong ends in one paragraph on stderr and an exit code."""
     output.prepare()
-    with Stop() as stop:
+    with Stop():
         try:
             yield
             sys.stdout.flush()
@@ -38,7 +38,7 @@ def boundary() -> Iterator[None]:
             raise typer.Exit(PROBLEM) from error
         except KeyboardInterrupt as error:
             output.note("Stopped.")
-            raise typer.Exit(stop.exit_code) from error
+            raise typer.Exit(exit_code(next(iter(error.args), None))) from error
         except OSError as error:
             raise typer.Exit(_told(error)) from error
         except (typer.Exit, typer.Abort, typer.TyperException):

@@ -10,8 +10,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STOPPING = b"\nStopping; Ctrl-C once more stops at once.\n"
 
 
+def exit_code(number: int | None) -> int:
+    """128 and the signal's number, as shells have it: 130 for Ctrl-C, 143 for SIGTERM."""
+    return 128 + (number or signal.SIGINT)
+
+
 class Stop:
-    """Turns a signal into ``KeyboardInterrupt``, or into a request while ``patient`` is set.
+    """Turns a signal into ``KeyboardInterrupt`` with its number, or into a request while ``patient`` is set.
 
     Used as a context manager; outside it the earlier handlers stand again. Off the main thread,
     where Python hears no signals, it does nothing.
@@ -29,8 +34,8 @@ class Stop:
 
     @property
     def exit_code(self) -> int:
-        """128 and the signal's number, as shells have it: 130 for Ctrl-C, 143 for SIGTERM."""
-        return 128 + (self.asked or signal.SIGINT)
+        """The exit code that tells of the signal."""
+        return exit_code(self.asked)
 
     def __enter__(self) -> "Stop":
         if threading.current_thread() is threading.main_thread():
@@ -52,6 +57,6 @@ class Stop:
         again = self.asked is not None
         self.asked = number
         if again or not self.patient:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(number)
         # Straight to the descriptor: a handler may not write to a stream that it interrupted.
         os.write(sys.stderr.fileno(), _STOPPING)

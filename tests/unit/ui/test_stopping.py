@@ -9,7 +9,7 @@ from storyloom.ui.stopping import Stop
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_interrupts_at_once(number: signal.Signals, code: int) -> None:
-    with Stop() as stop, pytest.raises(KeyboardInterrupt):
+    with Stop() as stop, pytest.raises(KeyboardInterrupt, match=str(int(number))):
         os.kill(os.getpid(), number)
     assert stop.exit_code == code
 
