@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from storyloom.memory.form import cut_at_break, has_open_quote, is_finished, is_first_person
 from storyloom.memory.function_words import content_words
 from storyloom.memory.names import names
+from storyloom.memory.repetition import rep
 from storyloom.memory.text import count_words, ngrams, words
 
 LEAST_WORDS, MOST_WORDS = 6, 24
 _MOST_RETOLD = 0.3  # of its 4-grams, in what happened already
 _MOST_SHARED = 0.4  # of its bigrams, with another plan of the three
 _MOST_REPEATED = 0.5  # of its bigrams, with a plan of late
+_REPEATED = 3  # words in a row that a plan may not have twice
+_QUOTES = '"“”«»„「」'
 _STUCK_AFTER = 4  # of the recent plans that have the same thing in them
 _NEW_NAMES = 1
 _LEADING_UP_ENGLISH = """
@@ -76,17 +79,18 @@ class PlanRules:
 
     def _form(self, plan: str) -> str:
         tokens = words(plan)
-        if not LEAST_WORDS <= len(tokens) <= MOST_WORDS:
-            return "too short" if len(tokens) < LEAST_WORDS else "too long"
-        if not is_finished(plan) or plan.endswith(("?", "…", "...")):
-            return "breaks off"
-        if cut_at_break(plan, self.language) != plan:
-            return "talks about the text"
-        if any(mark in plan for mark in '"“”«»„') or is_first_person(plan, self.language):
-            return "speech"
-        if {"you", "your"} & set(tokens) and self.language.startswith("en"):
-            return "speaks to the reader"
-        return "vague" if _VAGUE.get(self.language[:2], frozenset()) & set(tokens) else ""
+        to_reader = self.language.startswith("en") and not {"you", "your"}.isdisjoint(tokens)
+        objections = {
+            "too short": len(tokens) < LEAST_WORDS,
+            "too long": len(tokens) > MOST_WORDS,
+            "breaks off": not is_finished(plan) or plan.endswith(("?", "…", "...")),
+            "talks about the text": cut_at_break(plan, self.language) != plan,
+            "speech": not set(plan).isdisjoint(_QUOTES) or is_first_person(plan, self.language),
+            "speaks to the reader": to_reader,
+            "repeats itself": rep(tokens, _REPEATED) > 0,
+            "vague": not _VAGUE.get(self.language[:2], frozenset()).isdisjoint(tokens),
+        }
+        return next((reason for reason, applies in objections.items() if applies), "")
 
     def _novelty(self, plan: str) -> str:
         if _share(plan, self.told, 4) > _MOST_RETOLD:
