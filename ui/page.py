@@ -10,7 +10,6 @@ import gradio as gr
 from storyloom.memory.errors import StoryloomError
 from storyloom.memory.story import Mode
 from storyloom.ui import page_text, page_view
-from storyloom.ui.page_theme import theme
 from storyloom.ui.page_view import House, Place, View
 
 # Who asks decides whose stories are shown.
@@ -302,6 +301,3 @@ def page(houses: Houses) -> gr.Blocks:
     parts = build()
     connect(parts, houses)
     return parts.page
-
-
-__all__ = ["STYLE", "Houses", "Parts", "build", "connect", "page", "shown", "theme"]

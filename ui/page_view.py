@@ -211,15 +211,24 @@ def stop(house: House, place: Place) -> View:
 
 
 async def follow(house: House, place: Place) -> AsyncIterator[View]:
-    """What is being written, again and again until it ends; the same for any number of pages."""
+    """What is being written, again and again until it ends; the same for any number of pages.
+
+    When another page's paragraph comes next on the same strand, that is followed too.
+    """
     writing = house.writers.get(place.writing_id)
-    seen: Progress | None = None
-    while writing is not None and not writing.done:
-        now = writing.progress
-        if now != seen:
-            yield _moment(seen, now)
-            seen = now
-        await asyncio.sleep(_LOOK_SECONDS)
+    while writing is not None:
+        seen: Progress | None = None
+        while not writing.done:
+            now = writing.progress
+            if now != seen:
+                yield _moment(seen, now)
+                seen = now
+            await asyncio.sleep(_LOOK_SECONDS)
+        writing = house.writers.of_strand(writing.progress.strand_id)
+        if writing is not None:
+            place = replace(place, writing_id=writing.id)
+            so_far = opened(house, place)
+            yield View(place=place, text=so_far.text, has_earlier=so_far.has_earlier)
 
 
 def settle(house: House, place: Place, memory: str, own_plan: str) -> View:
@@ -239,7 +248,7 @@ def settle(house: House, place: Place, memory: str, own_plan: str) -> View:
         return replace(library(house), notice=told)
     after = opened(house, replace(place, story_id=progress.story_id, strand_id=progress.strand_id))
     unspent = writing.wish.plan if writing.error and not own_plan.strip() else None
-    view = replace(after, notice=told, own_plan=unspent)
+    view = replace(after, busy=False, notice=told, own_plan=unspent)
     if not place.story_id or memory == place.memory:
         return view
     return replace(

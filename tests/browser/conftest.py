@@ -31,8 +31,8 @@ HOSTILE = (
     "{{7*7}} \" ' &amp; </textarea></pre> مرحبا بالعالم " + "extraordinarily" * 30
 )
 HOSTILE_PARAGRAPH = (
-    "Mara read <script>window.pwned = 4</script> aloud to the gulls, and the gulls flew up. On the slate stood "
-    "<img src=x onerror='window.pwned = 5'> in a hand that she knew well. She wiped it away with her sleeve. "
+    "Mara read <script>window.pwned = 4</script> aloud to the gulls, and the gulls flew up. On the slate "
+    "stood <img src=x onerror='window.pwned = 5'> in a hand she knew. She wiped it away with her sleeve. "
     "By noon the same marks had come back, deeper than before, and the tide had left a word as long as the "
     f"landing stage: {'extraordinarily' * 20}. Nobody believed her when she told them at the harbour office."
 )
@@ -111,7 +111,8 @@ def script(folder: Path, *, delay: float) -> str:
             "replies": ["Mara finds a door in the sea.\nIt knocks.\nShe opens it.\nShe is relieved at last."],
         },
         {"match": "You plan a story", "replies": FIRST_PLANS},
-        {"match": "HOSTILE", "replies": [hostile, answer(1)]},
+        # The editor, who picks the first plan, is asked once before the writer.
+        {"match": "HOSTILE", "replies": [hostile, hostile, answer(1)]},
     ]
     document = {
         "rules": rules,

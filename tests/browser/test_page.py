@@ -231,6 +231,7 @@ def test_a_killed_server_offers_the_words_back(own_server: Callable[..., Any], t
 
 def test_hostile_text_is_shown_and_never_run(server: Any, tabs: Any, hostile: str) -> None:
     page = tabs.open(server.url, width=390, height=844)
+    page.locator("#title").get_by_role("textbox").fill("HOSTILE <img src=x onerror='window.pwned = 9'>")
     begin(page, hostile)
     expect(page.locator("#plans")).to_contain_text("<script>window.pwned = 5</script>")
     page.locator("#own-plan textarea").fill(hostile)

@@ -2,12 +2,10 @@ import asyncio
 from dataclasses import fields
 from typing import cast
 
-import gradio as gr
 import pytest
 
 from storyloom.app.studio import Studio
 from storyloom.ui import page
-from storyloom.ui.page_theme import theme
 from storyloom.ui.page_view import House, Place, View
 from storyloom.ui.page_writing import Writers
 
@@ -64,10 +62,3 @@ def test_no_handler_is_an_endpoint_and_none_waits_for_another(parts: page.Parts)
     assert handlers
     assert {function.api_visibility for function in handlers} == {"private"}
     assert {function.concurrency_limit for function in handlers} == {None}
-
-
-def test_the_theme_fetches_no_font() -> None:
-    css = theme()._get_theme_css()
-    assert "url(http" not in css.replace('"', "").replace("'", "")
-    assert "@import" not in css
-    assert isinstance(theme(), gr.themes.Base)
