@@ -47,10 +47,10 @@ SMALL = Profile(
     paragraph_words=120,
     memory_words=120,
     last_words=110,
-    redraws=6,
+    redraws=9,
     max_overlap=0.1,
     new_names=0,
-    heat=0.1,
+    heat=0.06,
     # A wider window, or XTC, wears names down too: the sentence filter is there for what is far back.
     writing=Sampling(temperature=0.7, min_p=0.1, repetition_penalty=1.1, repetition_window=128),
     noting=Sampling(temperature=0.2),

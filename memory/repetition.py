@@ -85,7 +85,8 @@ class SentenceFilter:
     Args:
         index: everything written before.
         also: further texts that are not to be copied, such as the short-term memory.
-        max_overlap: highest share of a sentence's runs of four words that may be old.
+        max_overlap: highest share of a sentence's runs of four words that may be old; it may be
+            changed on the way.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class SentenceFilter:
         self._index = index
         self._draw = {run for text in also for run in _runs(words(text))}
         self._tail = list(index.tail)
-        self._max_overlap = max_overlap
+        self.max_overlap = max_overlap
 
     def accepts(self, sentence: str) -> bool:
         """Judge the next sentence, and remember it when it is new."""
@@ -104,7 +105,7 @@ class SentenceFilter:
         lately = sum(self._with_draw(runs, self._index.seen_lately(runs))) + twice
         joint = self._tail + own
         ever = _runs(joint)
-        if lately > self._max_overlap * len(runs):
+        if lately > self.max_overlap * len(runs):
             return False
         if _has_long_run(joint, self._with_draw(ever, self._index.seen(ever))):
             return False

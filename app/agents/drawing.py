@@ -23,6 +23,7 @@ from storyloom.memory.text import clean, count_words, sentences
 
 # Words after which a quotation that was opened is held to be one that nobody closes.
 _LONGEST_QUOTE = 70
+_VAIN_STREAMS = 2
 # A sentence or a form ends only where one of these came lately: a stream is judged there, not at every word.
 _TELLING = re.compile(r"[^\w\s,;'’\-]|\n")
 _A_PIECE = 8
@@ -77,6 +78,10 @@ class Drawing:
     _opening: str = ""
     _judged: int = 0
     _read: int = 0
+    _before: int = 0
+    _vain: int = 0
+    _begun: bool = False
+    _is_free: bool = False
     _known_names: frozenset[str] = frozenset()
     _known_scripts: frozenset[str] = frozenset()
 
@@ -91,6 +96,11 @@ class Drawing:
         for sentence in self.kept:
             text += sentence if not text or text[-1] in _NO_SPACE_AFTER else f" {sentence}"
         return text
+
+    @property
+    def begun(self) -> str:
+        """What the stream at hand goes on from."""
+        return self.text or self._opening
 
     @property
     def words(self) -> int:
@@ -115,8 +125,19 @@ class Drawing:
         return "kept" if self.is_fit else "too short"
 
     def begin(self, opening: str = "") -> None:
-        """A new stream starts, with the words that it goes on from; what is kept stays."""
-        self._opening = opening
+        """A new stream starts, with the words that it goes on from; what is kept stays.
+
+        When two streams in a row added nothing, they run into what the last sentence led to: it is
+        taken back, or the opening, where there is no sentence yet.
+        """
+        self._vain = self._vain + 1 if self._begun and len(self.kept) == self._before else 0
+        self._begun = True
+        if self._vain >= _VAIN_STREAMS:
+            self._vain = 0
+            self._is_free = not self.kept
+            self.kept = self.kept[:-1]
+        self._before = len(self.kept)
+        self._opening = "" if self.kept or self._is_free else opening
         self._judged = self._read = 0
         self.was_stopped = False
 

@@ -17,7 +17,7 @@ from storyloom.memory.names import cast, names
 from storyloom.memory.ports import TextModel
 from storyloom.memory.repetition import SentenceFilter
 from storyloom.memory.story import Call, Mode, Origin, SlotRecord
-from storyloom.memory.text import clean, joined
+from storyloom.memory.text import clean, count_words, joined
 from storyloom.memory.weaver import Item, Slot, Texts, Woven, weave
 
 _TOKENS_A_WORD = 1.5
@@ -67,17 +67,16 @@ class Writer:
         """
         woven = self._weave(scene)
         opening = _opening(scene) if self._can_resume else ""
-        best, answers = self._draw(scene, woven.prompt, opening, listener)
-        paragraph = best.text or _longest(answers, opening, scene.story.language)
+        best, origin, answers = self._draw(scene, woven.prompt, opening, listener)
+        paragraph = best or _longest(answers, opening, scene.story.language)
         if not paragraph:
             raise ModelFailed(
                 f"The model {self._model.name} wrote nothing usable for step {scene.depth} in "
                 f"{len(answers)} tries. Try again, change the plan, or use a stronger model."
             )
-        whole = len(answers) == 1 and not best.refused
         return Draft(
             paragraph=paragraph,
-            origin=Origin.MODEL if whole else Origin.REPAIRED,
+            origin=origin,
             slots=woven.records,
             calls=tuple(answer.call for answer in answers),
         )
@@ -92,25 +91,25 @@ class Writer:
 
     def _draw(
         self, scene: Scene, prompt: Prompt, opening: str, listener: Listener
-    ) -> tuple[Drawing, list[Answer]]:
-        """Draw until the paragraph is long enough or the tries are used up: the best, and all calls."""
+    ) -> tuple[str, Origin, list[Answer]]:
+        """Draw until the paragraph is long enough or the tries are used up: the longest that stood."""
         chat, lead = _split(prompt)
-        drawing = best = self._drawing(scene)
+        drawing, best = self._drawing(scene), ""
         answers: list[Answer] = []
         for attempt in range(self._profile.redraws + 1):
             if attempt:
                 listener.on_redraw(drawing.verdict)
-            drawing.begin("" if drawing.kept else opening)
-            begun = drawing.text or opening
-            prompt = (*chat, *_prefill(lead, begun))
-            request = self._request(prompt, scene.seed, attempt)
-            answers.append(self._stream(request, begun, drawing, listener))
-            best = max(best, drawing, key=lambda one: one.words)
+            drawing.begin(opening)
+            drawing.novelty.max_overlap = self._max_overlap(attempt)
+            request = self._request((*chat, *_prefill(lead, drawing.begun)), scene.seed, attempt)
+            answers.append(self._stream(request, drawing, listener))
+            best = max(best, drawing.text, key=count_words)
             if drawing.is_long_enough or (drawing.is_fit and not drawing.was_stopped):
                 break
             if drawing.skip:
                 drawing = self._drawing(scene)
-        return best, answers
+        whole = len(answers) == 1 and not drawing.refused
+        return best, Origin.MODEL if whole else Origin.REPAIRED, answers
 
     def _request(self, prompt: Prompt, seed: int, attempt: int) -> Request:
         """One draw's request: another seed each time, and hotter, to leave the rut of the one before."""
@@ -119,7 +118,12 @@ class Writer:
             sampling = replace(sampling, temperature=sampling.temperature + attempt * self._profile.heat)
         return Request(prompt=prompt, max_tokens=self._max_tokens, seed=seed + attempt, sampling=sampling)
 
-    def _stream(self, request: Request, begun: str, drawing: Drawing, listener: Listener) -> Answer:
+    def _max_overlap(self, attempt: int) -> float:
+        """Looser in the second half of the tries: a common phrase is better than half a paragraph."""
+        strict = self._profile.max_overlap
+        return strict if 2 * attempt <= self._profile.redraws else 2 * strict
+
+    def _stream(self, request: Request, drawing: Drawing, listener: Listener) -> Answer:
         """One stream into a drawing, stopped as soon as it needn't go on."""
 
         def enough(text: str) -> bool:
@@ -127,8 +131,8 @@ class Writer:
                 raise Cancelled("Stopped. Everything written before stands.")
             return drawing.feed(text)
 
-        if begun:
-            listener.on_text(begun)
+        if drawing.begun:
+            listener.on_text(drawing.begun)
         answer = ask(self._model, request, agent="writer", on_text=listener.on_text, enough=enough)
         drawing.end(answer.text)
         return replace(answer, call=answer.judged(drawing.verdict))
@@ -150,8 +154,7 @@ class Writer:
             enough_words=words,
             least_words=round(words * _LEAST_SHARE),
         )
-        novelty = SentenceFilter(scene.index, max_overlap=self._profile.max_overlap)
-        return Drawing(rules, novelty, skip=not self._can_resume)
+        return Drawing(rules, SentenceFilter(scene.index), skip=not self._can_resume)
 
     def _weave(self, scene: Scene) -> Woven:
         slots = self._slots(scene)

@@ -141,3 +141,23 @@ def test_too_few_words() -> None:
     draw.end("Anna ran.")
     assert not draw.is_fit
     assert draw.verdict == "too short"
+
+
+def test_where_two_streams_were_in_vain_the_last_sentence_is_taken_back() -> None:
+    draw = drawing()
+    draw.begin()
+    draw.feed("Anna ran to the gate. The old ferry crossed the river. And")
+    for kept in ("Anna ran to the gate.", "Anna ran to the gate.", ""):
+        draw.begin()
+        assert draw.text == kept
+        draw.feed("The old ferry crossed the river. And")
+
+
+def test_where_two_streams_were_in_vain_the_opening_is_given_up() -> None:
+    draw = drawing()
+    begun = []
+    for _ in range(3):
+        draw.begin("Anna")
+        begun.append(draw.begun)
+        draw.feed("lise ran to the gate. And")
+    assert begun == ["Anna", "Anna", ""]
