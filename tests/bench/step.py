@@ -35,7 +35,6 @@ from storyloom.memory.story import (
     Strand,
 )
 from storyloom.storage.database import Database
-
 from tests.stand_ins import InstantModel, sentence
 
 _DIMENSIONS = 384

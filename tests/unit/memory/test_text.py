@@ -59,7 +59,7 @@ def test_joined_leaves_empty_parts_out() -> None:
 @given(
     st.text(
         alphabet=st.one_of(
-            st.sampled_from("AB.!? \n\u00a0\u202f\u2028\u3000\"“”。他é"), st.characters(codec="utf-8")
+            st.sampled_from('AB.!? \n\u00a0\u202f\u2028\u3000"“”。他é'), st.characters(codec="utf-8")
         ),
         max_size=60,
     )
