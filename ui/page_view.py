@@ -243,6 +243,8 @@ def settle(house: House, place: Place, memory: str, own_plan: str) -> View:
     writing = house.writers.get(place.writing_id)
     if writing is None:
         return View(busy=False)
+    if not writing.done:  # begun since this was called; whoever follows it settles it
+        return View()
     progress, told = writing.progress, page_text.notice(writing.message)
     if not progress.story_id:  # the story never came to have a strand
         return replace(library(house), notice=told)

@@ -14,7 +14,7 @@ from storyloom.memory.recall import RecallRule
 from storyloom.storage.database import Database
 from storyloom.ui import page_view
 from storyloom.ui.page_view import House, Place, View
-from storyloom.ui.page_writing import Writers
+from storyloom.ui.page_writing import Writers, Writing
 from tests.stand_ins import InstantModel, WordEmbedder
 
 WAIT = 30.0
@@ -208,6 +208,14 @@ def test_nothing_to_follow_is_no_view(house: House) -> None:
     assert asyncio.run(look()) == []
     assert page_view.settle(house, Place(), "", "") == View(busy=False)
     assert page_view.stop(house, Place()) == View()
+
+
+def test_what_is_still_being_written_is_not_settled(
+    house: House, page: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = page_view.go_on(house, place_of(page), 0, "")
+    monkeypatch.setattr(Writing, "done", False)
+    assert page_view.settle(house, place_of(begun), "", "") == View()
 
 
 def test_nothing_cut_off_is_nothing_to_take_or_dismiss(house: House, page: View) -> None:
