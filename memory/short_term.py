@@ -140,9 +140,8 @@ def _tells_the_same(sentence: str, paragraph: str, language: str) -> bool:
     """Names in the same order, and no denial that came or went."""
     joining = function_words(language)
     order = [name for name in _CAPITAL.findall(paragraph) if name.lower() not in joining]
-    asked = [name for name in dict.fromkeys(_CAPITAL.findall(sentence)) if name in order]
     mentioned = iter(order)
-    if not all(name in mentioned for name in asked):
+    if not all(name in mentioned for name in _CAPITAL.findall(sentence) if name in order):
         return False
     denials = _DENIALS.get(language[:2].lower(), frozenset())
     denied, denies = bool(denials & set(words(paragraph))), bool(denials & set(words(sentence)))

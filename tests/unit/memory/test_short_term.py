@@ -143,6 +143,7 @@ def test_supported(sentence: str, expected: bool) -> None:
         ("Mara never trusted Tom.", "Mara trusted Tom.", False),
         ("Mara waited.", "Mara waited at the gate, but nobody came.", True),
         ("Tom killed Mara.", "Mara killed Tom.", False),
+        ("Mara followed Mara.", "Mara came, and Tom followed her.", False),
     ],
 )
 def test_who_did_what_and_who_did_not(sentence: str, paragraph: str, expected: bool) -> None:
