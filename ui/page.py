@@ -50,6 +50,7 @@ class Parts:
     page: gr.Blocks
     place: gr.State
     address: gr.Textbox
+    attached: gr.Textbox
     masthead: gr.HTML
     shelf: gr.HTML
     text: gr.HTML
@@ -94,6 +95,8 @@ def build() -> Parts:
     with gr.Blocks(title="Storyloom", analytics_enabled=False, fill_width=True) as page:
         made["place"] = gr.State(Place())
         made["address"] = gr.Textbox(visible="hidden", label="Address")
+        # Named when a page finds something being written that it didn't ask for.
+        made["attached"] = gr.Textbox(visible="hidden", label="Attached")
         made["masthead"] = gr.HTML(page_text.masthead(), elem_id="masthead")
         with gr.Column(elem_id="library", visible=False) as made["library"]:
             _library(made)
@@ -169,13 +172,13 @@ def connect(parts: Parts, houses: Houses) -> None:
     place = parts.place
     with parts.page:
         arrived = parts.page.load(wiring.arrival(), None, wiring.outputs, **_QUIET)
-        wiring.watch(arrived.then(None, js=_TO_END, **_QUIET))
+        arrived.then(None, js=_TO_END, **_QUIET)
+        wiring.watch_at(parts.attached.change)
         begun = wiring.on(parts.begin.click, page_view.begin, parts.premise, parts.title, parts.mode)
-        wiring.watch(begun)
+        wiring.watch_at(begun.then)
         went_on = wiring.on(parts.write.click, page_view.go_on, place, parts.plans, parts.own_plan)
-        wiring.watch(went_on.then(None, js=_TO_DRAFT, **_QUIET))
-        switched = wiring.on(parts.strands.input, page_view.switch, place, parts.strands)
-        wiring.watch(switched)
+        wiring.watch_at(went_on.then(None, js=_TO_DRAFT, **_QUIET).then)
+        wiring.on(parts.strands.input, page_view.switch, place, parts.strands)
         wiring.on(parts.stop.click, page_view.stop, place)
         wiring.on(parts.earlier.click, page_view.earlier, place)
         wiring.on(parts.save_memory.click, page_view.save_memory, place, parts.memory)
@@ -211,10 +214,10 @@ class _Wiring:
 
         return event(handle, list(inputs), self.outputs, **_QUIET)
 
-    def watch(self, event: Any) -> None:
-        """After an event: follow what is being written, and settle when it has ended."""
+    def watch_at(self, event: Callable[..., Any]) -> None:
+        """At an event: follow what is being written, and settle when it has ended."""
         parts = self._parts
-        followed = event.then(self._following(), parts.place, self.outputs, **_QUIET)
+        followed = event(self._following(), parts.place, self.outputs, **_QUIET)
         self.on(followed.then, page_view.settle, parts.place, parts.memory, parts.own_plan)
 
     def arrival(self) -> Callable[..., dict[Any, Any]]:
@@ -254,8 +257,8 @@ class _Wiring:
 
 
 _PLAIN = (
-    "place", "address", "masthead", "shelf", "text", "draft", "status", "notice", "cut_off", "own_plan",
-    "memory", "memory_note", "memory_change", "provenance", "about",
+    "place", "address", "attached", "masthead", "shelf", "text", "draft", "status", "notice", "cut_off",
+    "own_plan", "memory", "memory_note", "memory_change", "provenance", "about",
 )  # fmt: skip
 
 

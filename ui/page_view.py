@@ -69,6 +69,7 @@ class View:
 
     place: Place | None = None
     address: str | None = None
+    attached: str | None = None
     is_open: bool | None = None
     busy: bool | None = None
     masthead: str | None = None
@@ -95,7 +96,7 @@ def arrive(house: House, query: Mapping[str, str]) -> View:
     if not query.get("story"):
         return library(house)
     try:
-        return opened(house, Place(query["story"], query.get("strand", "")))
+        return _attached(opened(house, Place(query["story"], query.get("strand", ""))))
     except (StoryNotFound, StrandNotFound) as error:
         return replace(library(house), notice=page_text.notice(str(error)))
 
@@ -297,7 +298,7 @@ def branch(house: House, place: Place, depth: int) -> View:
 
 def switch(house: House, place: Place, strand_id: str) -> View:
     """Open another strand of the same story."""
-    return opened(house, Place(place.story_id, strand_id))
+    return _attached(opened(house, Place(place.story_id, strand_id)))
 
 
 def take_words(house: House, place: Place) -> View:
@@ -312,6 +313,11 @@ def dismiss(house: House, place: Place) -> View:
     if job is not None:
         house.studio.dismiss(job)
     return View(cut_off=page_text.cut_off(_offered(house, place)))
+
+
+def _attached(view: View) -> View:
+    """A page that finds something being written asks to follow it."""
+    return replace(view, attached=view.place.writing_id if view.place else "")
 
 
 def _moment(seen: Progress | None, now: Progress) -> View:

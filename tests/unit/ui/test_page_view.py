@@ -112,6 +112,18 @@ def test_an_address_opens_a_story_and_an_unknown_one_the_library(house: House, p
     assert "nothing-like-it" in (lost.notice or "")
 
 
+def test_only_a_page_that_finds_a_writing_attaches_to_it(
+    house: House, page: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = {"story": place_of(page).story_id, "strand": place_of(page).strand_id}
+    assert page_view.arrive(house, address).attached == ""
+    writing = Writing()
+    monkeypatch.setattr(Writers, "of_strand", lambda _self, _strand: writing)
+    found = page_view.arrive(house, address)
+    assert found.attached == writing.id
+    assert found.busy is True
+
+
 def test_a_plan_is_chosen_or_typed(house: House, page: View) -> None:
     place = place_of(page)
     chosen = ended(house, page_view.go_on(house, place, 2, ""))
