@@ -8,6 +8,7 @@ here, and callers must do without.
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
 _WORD = re.compile(r"[^\W\d_]+(?:[’'\-][^\W\d_]+)*")
 _POSSESSIVE = re.compile(r"[’']s?$")
@@ -57,6 +58,12 @@ def names(text: str, language: str = "en") -> list[str]:
         text: prose of any length; lines and quotations are respected.
         language: ISO 639-1 code; unknown ones go by the capitals alone.
     """
+    return list(_names(text, language))
+
+
+# A step asks for the names of the same memory and paragraph again and again.
+@lru_cache(maxsize=256)
+def _names(text: str, language: str) -> tuple[str, ...]:
     middle, start, small = _sightings(text)
     refused = _NOT_NAMES.get(language[:2], frozenset())
     by_capitals = language[:2] not in _NOUNS_CAPITALISED
@@ -70,7 +77,7 @@ def names(text: str, language: str = "en") -> list[str]:
         # At sentence starts only: told from an ordinary word by the list, so only where there is one.
         return bool(refused) and start[word] > 1 and not lower.endswith(("ly", "ing"))
 
-    return [word for word in dict.fromkeys([*_capitalised(text)]) if is_name(word)]
+    return tuple(word for word in dict.fromkeys([*_capitalised(text)]) if is_name(word))
 
 
 def cast(texts: Iterable[str], language: str = "en", *, limit: int = 4) -> list[str]:

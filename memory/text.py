@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 import sentencex
 
@@ -16,7 +17,13 @@ _BLANK = re.compile(r"[^\S\x00-\x7f]")
 
 def words(text: str) -> list[str]:
     """Lower-cased words, curly apostrophes made straight, so that "Don’t" equals "don't"."""
-    return [match.group().replace("’", "'") for match in _WORD.finditer(text.lower())]
+    return list(_words(text))
+
+
+# A step looks at the same memory, plans and last paragraph many times over.
+@lru_cache(maxsize=256)
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(match.group().replace("’", "'") for match in _WORD.finditer(text.lower()))
 
 
 def count_words(text: str) -> int:
