@@ -19,6 +19,7 @@ class Profile:
         last_words: how much of the paragraph before the writer sees, in words.
         redraws: how often a paragraph is taken up again, or drawn anew, before the best is kept.
         max_overlap: highest share of a sentence's four-word runs that the story may hold already.
+        max_repeated: the same of a whole paragraph, one run forgiven.
         new_names: most proper names that a paragraph may bring, those of its plan excepted.
         heat: added to the writer's temperature with each redraw.
         writing: sampling of the writer.
@@ -33,6 +34,7 @@ class Profile:
     last_words: int
     redraws: int
     max_overlap: float
+    max_repeated: float
     new_names: int
     heat: float
     writing: Sampling
@@ -48,10 +50,11 @@ SMALL = Profile(
     memory_words=120,
     last_words=110,
     redraws=9,
-    max_overlap=0.1,
+    max_overlap=0.15,
+    max_repeated=0.01,
     new_names=0,
     heat=0.06,
-    # A wider window, or XTC, wears names down too: the sentence filter is there for what is far back.
+    # A heavier penalty, or XTC, wears names down too: the sentence filter is there for what is far back.
     writing=Sampling(temperature=0.7, min_p=0.1, repetition_penalty=1.1, repetition_window=128),
     noting=Sampling(temperature=0.2),
     planning=Sampling(temperature=0.8, min_p=0.1, repetition_penalty=1.05, repetition_window=64),
@@ -66,6 +69,7 @@ MEDIUM = Profile(
     last_words=200,
     redraws=3,
     max_overlap=0.2,
+    max_repeated=0.02,
     new_names=1,
     heat=0.05,
     writing=Sampling(temperature=0.8, min_p=0.05, repetition_penalty=1.05, repetition_window=256),
@@ -82,6 +86,7 @@ LARGE = Profile(
     last_words=400,
     redraws=2,
     max_overlap=0.25,
+    max_repeated=0.05,
     new_names=3,
     heat=0.0,
     writing=Sampling(temperature=0.8),

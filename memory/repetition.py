@@ -85,17 +85,25 @@ class SentenceFilter:
     Args:
         index: everything written before.
         also: further texts that are not to be copied, such as the short-term memory.
-        max_overlap: highest share of a sentence's runs of four words that may be old; it may be
-            changed on the way.
+        max_overlap: highest share of a sentence's runs of four words that may be old.
+        max_repeated: highest share of the whole draw's runs that may be old, one run forgiven. Both
+            may be changed on the way.
     """
 
     def __init__(
-        self, index: StoryIndex, *, also: Iterable[str] = (), max_overlap: float = _MAX_OVERLAP
+        self,
+        index: StoryIndex,
+        *,
+        also: Iterable[str] = (),
+        max_overlap: float = _MAX_OVERLAP,
+        max_repeated: float = 1.0,
     ) -> None:
         self._index = index
         self._draw = {run for text in also for run in _runs(words(text))}
         self._tail = list(index.tail)
         self.max_overlap = max_overlap
+        self.max_repeated = max_repeated
+        self._old = self._total = 0
 
     def accepts(self, sentence: str) -> bool:
         """Judge the next sentence, and remember it when it is new."""
@@ -105,10 +113,12 @@ class SentenceFilter:
         lately = sum(self._with_draw(runs, self._index.seen_lately(runs))) + twice
         joint = self._tail + own
         ever = _runs(joint)
-        if lately > self.max_overlap * len(runs):
+        old, total = self._old + lately, self._total + len(runs)
+        if lately > self.max_overlap * len(runs) or (lately and old > 1 + self.max_repeated * total):
             return False
         if _has_long_run(joint, self._with_draw(ever, self._index.seen(ever))):
             return False
+        self._old, self._total = old, total
         self._draw.update(ever)
         self._tail = joint[-_longest_run(joint) + 1 :]
         return True

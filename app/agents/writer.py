@@ -100,7 +100,7 @@ class Writer:
             if attempt:
                 listener.on_redraw(drawing.verdict)
             drawing.begin(opening)
-            drawing.novelty.max_overlap = self._max_overlap(attempt)
+            self._loosen(drawing, attempt)
             request = self._request((*chat, *_prefill(lead, drawing.begun)), scene.seed, attempt)
             answers.append(self._stream(request, drawing, listener))
             best = max(best, drawing.text, key=count_words)
@@ -118,10 +118,11 @@ class Writer:
             sampling = replace(sampling, temperature=sampling.temperature + attempt * self._profile.heat)
         return Request(prompt=prompt, max_tokens=self._max_tokens, seed=seed + attempt, sampling=sampling)
 
-    def _max_overlap(self, attempt: int) -> float:
-        """Looser in the second half of the tries: a common phrase is better than half a paragraph."""
-        strict = self._profile.max_overlap
-        return strict if 2 * attempt <= self._profile.redraws else 2 * strict
+    def _loosen(self, drawing: Drawing, attempt: int) -> None:
+        """In the second half of the tries a common phrase is better than half a paragraph."""
+        factor = 1 if 2 * attempt <= self._profile.redraws else 2
+        drawing.novelty.max_overlap = factor * self._profile.max_overlap
+        drawing.novelty.max_repeated = factor * self._profile.max_repeated
 
     def _stream(self, request: Request, drawing: Drawing, listener: Listener) -> Answer:
         """One stream into a drawing, stopped as soon as it needn't go on."""

@@ -89,6 +89,17 @@ def test_filter_refuses_a_sentence_that_says_itself_again() -> None:
     assert not SentenceFilter(StoryIndex()).accepts("He said that he said that he said that he was.")
 
 
+def test_filter_counts_old_runs_over_the_whole_draw() -> None:
+    index = StoryIndex(["at the end of the road", "in the middle of the night"])
+    first = "A lamp burned at the end of that long and empty street until the rain put it out."
+    second = "Nobody came by in the middle of such a storm, and nobody would until the morning."
+    assert all(SentenceFilter(index).accepts(sentence) for sentence in (first, second))
+    strict = SentenceFilter(index, max_repeated=0.01)
+    assert strict.accepts(first)
+    assert not strict.accepts(second)
+    assert strict.accepts("So they slept.")
+
+
 def test_a_phrase_may_come_back_late_and_a_sentence_never() -> None:
     index = StoryIndex([PAST, " ".join(f"word{number}" for number in range(9_000))])
     novelty = SentenceFilter(index, max_overlap=0.0)
