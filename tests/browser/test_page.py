@@ -219,13 +219,21 @@ def test_a_killed_server_offers_the_words_back(own_server: Callable[..., Any], t
     page = tabs.open(server.url)
     story = begin(page)
     page.locator("#write").click()
-    streams(page, 60)
+    streams(page, 20)
+    seen = page.locator("#draft").inner_text()[:15]
+    streams(page, 140)
     server.kill()
     page.close()
     tabs.complaints.clear()  # a page whose server has died may complain
     server.start()
     after = tabs.open(f"{server.url}?story={story}")
-    written(after, 1)
+    words = after.locator("#cut-off blockquote")
+    for _ in range(60):  # the dead server's lease runs out within seconds
+        written(after, 1)
+        if words.is_visible():
+            break
+        after.reload()
+    expect(words).to_contain_text(seen)
     assert len(server.cli("show", story)["steps"]) == 1
 
 
