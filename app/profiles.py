@@ -16,6 +16,8 @@ class Profile:
         one_call: a step is one structured call; otherwise several small plain ones.
         paragraph_words: about how many words a paragraph has.
         memory_words: most words that short-term memory holds.
+        reads_outline: the writer sees the outline. A small model that does writes summaries instead of
+            scenes; its plans carry the outline.
         last_words: how much of the paragraph before the writer sees, in words.
         redraws: how often a paragraph is taken up again, or drawn anew, before the best is kept.
         max_overlap: highest share of a sentence's four-word runs that the story may hold already.
@@ -31,6 +33,7 @@ class Profile:
     one_call: bool
     paragraph_words: int
     memory_words: int
+    reads_outline: bool
     last_words: int
     redraws: int
     max_overlap: float
@@ -48,6 +51,7 @@ SMALL = Profile(
     one_call=False,
     paragraph_words=120,
     memory_words=120,
+    reads_outline=False,
     last_words=110,
     redraws=9,
     max_overlap=0.15,
@@ -66,6 +70,7 @@ MEDIUM = Profile(
     one_call=False,
     paragraph_words=160,
     memory_words=220,
+    reads_outline=True,
     last_words=200,
     redraws=3,
     max_overlap=0.2,
@@ -83,6 +88,7 @@ LARGE = Profile(
     one_call=True,
     paragraph_words=200,
     memory_words=400,
+    reads_outline=True,
     last_words=400,
     redraws=2,
     max_overlap=0.25,

@@ -22,7 +22,7 @@ _META = {
         r"(?:first|opening|next|last|final|following|previous) (?:sentence|line|part|scene|passage)\b|"
         r"this (?:sentence|passage|scene|story|tale|narrative)\b|"
         r"(?:the|their|entire|whole) (?:story|tale|narrative) "
-        r"(?:is|was|has|had|so|ends|begins|opens|unfolds|continues|takes|follows|reaches)\b|"
+        r"(?:is|was|has|had|so|ends|ended|begins|began|opens|unfolds|continues|takes|follows|reaches)\b|"
         r"the (?:ending|conclusion|moral|climax)\b|"
         r"(?:main|central) characters?\b|protagonists?\b|narrators?\b|(?:the|our) readers?\b|plot twist|"
         r"sets? the (?:stage|scene)\b|as an ai\b|to be continued\b)|^the end\b",

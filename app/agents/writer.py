@@ -183,7 +183,7 @@ class Writer:
         return (
             _fixed("style", story.style),
             _fixed("premise", story.premise),
-            _fixed("outline", story.outline),
+            _fixed("outline", story.outline if self._profile.reads_outline else ""),
             _fixed("authors_note", story.authors_note),
             Slot(name="memory", items=notes, priority=2, gives_way="start"),
             Slot(name="recall", items=scene.recalled, max_tokens=_tokens(self._profile.memory_words)),

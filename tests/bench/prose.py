@@ -256,13 +256,13 @@ def _origins(found: Iterator[str]) -> dict[str, float]:
 
 
 def _median(each: Sequence[Figures], kind: str, lengths: Sequence[int]) -> Figures:
-    tables = [figures[kind] for figures in each]
+    """Of the texts that reach a length; a length that none reaches is left out."""
+    tables = {str(length): [figures[kind].get(str(length)) for figures in each] for length in lengths}
+    reached = {length: [table for table in found if table] for length, found in tables.items()}
     return {
-        str(length): {
-            name: round(median(table[str(length)][name] for table in tables if str(length) in table), 3)
-            for name in ("rep4", "rep8", "distinct2")
-        }
-        for length in lengths
+        length: {name: round(median(table[name] for table in found), 3) for name in found[0]}
+        for length, found in reached.items()
+        if found
     }
 
 

@@ -117,6 +117,13 @@ def test_the_prompt_holds_every_slot_the_plan_last(tmp_path: Path) -> None:
     assert {record.slot for record in draft.slots} == {"premise", "memory", "recall", "last", "plan"}
 
 
+def test_the_outline_is_for_models_that_can_read_it(tmp_path: Path) -> None:
+    before = scene(story=replace(STORY, outline="Anna finds the key."))
+    able = Writer(Model([GOOD]), replace(PROFILE, reads_outline=True), Templates(tmp_path))
+    assert "finds the key" in able.write(before, Heard()).calls[0].prompt
+    assert "finds the key" not in writer(Model([GOOD]), tmp_path).write(before, Heard()).calls[0].prompt
+
+
 def test_the_paragraph_opens_with_the_plans_name(tmp_path: Path) -> None:
     model = Model([GOOD])
     writer(model, tmp_path).write(scene(plan="At the gate Anna stops."), Heard())
