@@ -116,7 +116,7 @@ class PlanDrawer:
             if len(gathering.plans) == count:
                 break
             opener = next(openers)
-            answer = self._ask(situation, opener, seed + draw)
+            answer = self._ask(situation, rules, opener, seed + draw)
             gathering.take(first_sentence(opener + answer.text, situation.language), opener, answer)
         return gathering
 
@@ -143,15 +143,14 @@ class PlanDrawer:
             language=situation.language,
         )
 
-    def _ask(self, situation: Situation, opener: str, seed: int) -> Answer:
+    def _ask(self, situation: Situation, rules: PlanRules, opener: str, seed: int) -> Answer:
         language = situation.language
 
         def enough(text: str) -> bool:
-            """A whole sentence came, or more than a plan may hold and a place to cut it."""
+            """A whole sentence came, or what can be none, or more than a plan holds and a place to cut it."""
             whole = opener + text
-            return len(sentences(whole, language)) > 1 or (
-                count_words(whole) > MOST_WORDS + 1 and shortened(whole, language) != whole
-            )
+            is_long = count_words(whole) > MOST_WORDS + 1 and shortened(whole, language) != whole
+            return is_long or rules.is_hopeless(whole) or len(sentences(whole, language)) > 1
 
         request = Request(
             prompt=self._prompt(situation, opener),

@@ -67,6 +67,10 @@ class PlanRules:
             return "runs into the opening's last word"
         return self._form(plan) or self._novelty(plan) or self._relation(plan, opening)
 
+    def is_hopeless(self, begun: str) -> bool:
+        """Whether a plan can be given up before it is whole; its last word may still be growing."""
+        return bool(self._tone(begun, words(begun)[:-1]))
+
     def is_usable(self, plan: str) -> bool:
         """Whether a refused plan can stand in when nothing better came."""
         in_reach = LEAST_WORDS // 2 <= count_words(plan) <= 2 * MOST_WORDS
@@ -79,15 +83,22 @@ class PlanRules:
 
     def _form(self, plan: str) -> str:
         tokens = words(plan)
-        to_reader = self.language.startswith("en") and not {"you", "your"}.isdisjoint(tokens)
         objections = {
             "too short": len(tokens) < LEAST_WORDS,
             "too long": len(tokens) > MOST_WORDS,
             "breaks off": not is_finished(plan) or plan.endswith(("?", "…", "...")),
             "talks about the text": cut_at_break(plan, self.language) != plan,
+            "repeats itself": rep(tokens, _REPEATED) > 0,
+        }
+        found = (reason for reason, applies in objections.items() if applies)
+        return self._tone(plan, tokens) or next(found, "")
+
+    def _tone(self, plan: str, tokens: Sequence[str]) -> str:
+        """What is wrong with a plan however it goes on."""
+        to_reader = self.language.startswith("en") and not {"you", "your"}.isdisjoint(tokens)
+        objections = {
             "speech": not set(plan).isdisjoint(_QUOTES) or is_first_person(plan, self.language),
             "speaks to the reader": to_reader,
-            "repeats itself": rep(tokens, _REPEATED) > 0,
             "vague": not _VAGUE.get(self.language[:2], frozenset()).isdisjoint(tokens),
         }
         return next((reason for reason, applies in objections.items() if applies), "")

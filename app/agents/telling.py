@@ -59,7 +59,10 @@ def passages(scene: Scene, paragraph: str) -> list[Passage]:
     told = [
         one
         for one in sentences(paragraph, language)
-        if is_finished(one) and not has_open_quote(one) and cut_at_break(one, language) == one
+        if is_finished(one)
+        and not one.endswith(("…", "..."))
+        and not has_open_quote(one)
+        and cut_at_break(one, language) == one
     ]
     fresh = [one for one in told if not holds(scene.memory, one, language)]
     people = cast([joined([paragraph, scene.plan, scene.story.premise])], language, limit=6)

@@ -252,6 +252,13 @@ def test_objections(plan: str, objection: str) -> None:
     assert RULES.objection(plan) == objection
 
 
+def test_a_plan_is_given_up_as_soon_as_it_can_not_be_saved() -> None:
+    assert RULES.is_hopeless('Anna says "no')
+    assert RULES.is_hopeless("Anna begins a journey to")
+    assert not RULES.is_hopeless("Anna begins a journey")
+    assert not RULES.is_hopeless("Anna opens the gate")
+
+
 def test_the_words_that_were_given_do_not_relate_a_plan_to_the_story() -> None:
     assert RULES.objection("Anna opens the gate to bake some bread.") == ""
     assert RULES.objection("Anna opens the gate to bake some bread.", "Anna opens the gate") == (
