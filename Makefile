@@ -10,7 +10,10 @@ ROOMS := app generators kernels memory storage ui
 export STORY_PREMISE = $(value PREMISE)
 export HF_HUB_DISABLE_TELEMETRY = 1
 
-.PHONY: write ui test install dev chromium link fmt check bench clean
+# A machine with a GPU often brings its own torch: its Python runs the GPU targets where there is no $(VENV).
+GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
+
+.PHONY: write ui test test-gpu install dev chromium link fmt check bench bench-cpu bench-gpu clean
 
 write: install
 	@test -n "$$STORY_PREMISE" || { echo 'Give a premise: make write PREMISE="A lighthouse keeper finds a door in the sea."' >&2; exit 2; }
@@ -20,7 +23,7 @@ ui: install
 	@$(BIN)/storyloom ui
 
 test: check chromium
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 check: dev link
 	$(BIN)/ruff format --check .
@@ -37,6 +40,19 @@ fmt: dev
 bench: dev
 	@test -f "tests/bench/$(NAME).py" || { echo "Benchmarks: $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/[a-z]*.py))" >&2; exit 2; }
 	@DATA="$(DATA)" $(BIN)/python -m tests.bench.$(NAME)
+
+# The kernels' tests on a CUDA device, bfloat16 included; `make test` runs them in Triton's interpreter.
+test-gpu:
+	@if $(GPU_PYTHON) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
+	  TRITON_DEFAULT_FP_FUSION=1 $(GPU_PYTHON) -m pytest tests/kernels; \
+	else echo "Skipped: no CUDA device. make test runs the same tests in Triton's interpreter."; fi
+
+bench-gpu:
+	@$(GPU_PYTHON) -m tests.bench.kernels --device cuda --out docs/benchmarks/kernels.csv
+
+# The references alone, against loops over the tokens: shows that the harness works, says nothing of the kernels.
+bench-cpu: dev
+	@$(BIN)/python -m tests.bench.kernels --device cpu --out build/kernels-cpu.csv
 
 install: $(VENV)/.installed
 dev: $(VENV)/.installed-dev

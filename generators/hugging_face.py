@@ -18,6 +18,7 @@ from storyloom.generators.hf_loading import Loaded, load
 from storyloom.generators.hf_prompts import Prompts
 from storyloom.generators.hf_schema import SchemaConstraint, schema_tokenizer
 from storyloom.generators.hf_writing import Writing
+from storyloom.generators.one_at_a_time import TRANSFORMERS
 from storyloom.generators.prefix_cache import CachedText, PrefixCache
 from storyloom.generators.pump import Emit, pump
 from storyloom.generators.sampling_processors import DRY_BREAKERS, processors
@@ -239,7 +240,8 @@ class HuggingFaceModel:
                 started = time.perf_counter()
                 if self._threads is not None:
                     torch.set_num_threads(self._threads)
-                loaded = load(self._target)
+                with TRANSFORMERS:
+                    loaded = load(self._target)
                 cache = PrefixCache(self._context(loaded.trained_context))
                 self._ready = _Ready(loaded, Prompts(loaded.tokenizer, self._name), cache)
                 self._load_seconds = time.perf_counter() - started

@@ -84,7 +84,10 @@ def load_model(
         )
     if spec.kind == "hf":
         from storyloom.generators.cores import physical_cores
-        from storyloom.generators.hugging_face import HuggingFaceModel
+        from storyloom.generators.one_at_a_time import TRANSFORMERS
+
+        with TRANSFORMERS:
+            from storyloom.generators.hugging_face import HuggingFaceModel
 
         return HuggingFaceModel(
             spec.target,

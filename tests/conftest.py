@@ -21,6 +21,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("STORYLOOM_HOME", str(folder))
     for name in [name for name in os.environ if name.startswith("STORYLOOM_") and name != "STORYLOOM_HOME"]:
         monkeypatch.delenv(name)
+    # Tests run side by side, and two threads of an engine wait for each other beside another busy process.
+    monkeypatch.setenv("STORYLOOM_THREADS", "1")
     return folder
 
 

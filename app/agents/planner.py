@@ -1,5 +1,6 @@
 """The planner: title and outline of a story, and three plans for each next step. Knows no storage."""
 
+import re
 from dataclasses import dataclass, replace
 
 from storyloom.app.agents.calls import Answer, ask
@@ -10,7 +11,7 @@ from storyloom.app.templates import Templates
 from storyloom.memory.errors import ModelFailed
 from storyloom.memory.form import cut_at_break, is_finished
 from storyloom.memory.generation import Request
-from storyloom.memory.names import cast
+from storyloom.memory.names import cast, names
 from storyloom.memory.ports import TextModel
 from storyloom.memory.story import Call, Mode, Plan
 from storyloom.memory.text import clean, count_words, joined, sentences, words
@@ -18,6 +19,7 @@ from storyloom.memory.text import clean, count_words, joined, sentences, words
 _PLANS = 3
 _DRAWS = 9  # for the three plans together
 _TITLE_DRAWS, _TITLE_TOKENS, _TITLE_WORDS = 4, 24, 8
+_NAME_DRAWS, _NAME_TOKENS = 4, 12
 _LINES, _LINE_DRAWS = 4, 4
 _LIST_DRAWS, _LIST_TOKENS = 2, 250
 _LINE_WORDS = range(4, 41)
@@ -104,6 +106,8 @@ class Planner:
         lines: list[str] = []
         calls: list[Call] = []
         people = cast([about.premise], about.language, limit=_PEOPLE)
+        if not people and about.mode is not Mode.DOCUMENT:
+            people, calls = self._named(about, seed)
         for line in range(_LINES):
             situation = Situation(
                 premise=about.premise,
@@ -122,6 +126,17 @@ class Planner:
             lines.extend(plan.text for plan in gathering.plans)
         return "\n".join(lines), calls
 
+    def _named(self, about: "_About", seed: int) -> tuple[list[str], list[Call]]:
+        """A name for whom a nameless premise is about: a small model's people are nobody without one."""
+        calls: list[Call] = []
+        for draw in range(_NAME_DRAWS):
+            answer = self._ask("planner_name", about, _NAME_TOKENS, seed + draw)
+            name = _first_name(clean(answer.text), about)
+            calls.append(answer.judged("kept" if name else "no name"))
+            if name:
+                return [name], calls
+        return [], calls
+
     def _listed(self, about: "_About", seed: int) -> tuple[str, list[Call]]:
         """The outline of a model that can write a list: its lines, from one answer."""
         lines: list[str] = []
@@ -136,8 +151,9 @@ class Planner:
         return "\n".join(lines[: _LINES + 1]), calls
 
     def _ask(self, template: str, about: "_About", max_tokens: int, seed: int) -> Answer:
+        can_prefill = "prefill" in self._model.features
         request = Request(
-            prompt=self._templates.messages(template, **about.values()),
+            prompt=self._templates.messages(template, **about.values(), prefill=can_prefill),
             max_tokens=max_tokens,
             seed=seed,
             sampling=self._profile.planning,
@@ -192,6 +208,17 @@ def _titled(line: str) -> str:
         if count_words(title) > _TITLE_WORDS:
             title = title.partition(mark)[0].strip(_TITLE_MARKS)
     return title if 1 <= count_words(title) <= _TITLE_WORDS else ""
+
+
+def _first_name(answer: str, about: _About) -> str:
+    """The first word of a name that stands alone, titles and words of the premise left out; else empty."""
+    lead = re.split(r"[^\w\s'’-]|\n", answer.strip(), maxsplit=1)[0]
+    if not all(word[0].isupper() for word in lead.split()):
+        return ""
+    told = set(words(about.premise))
+    # In the middle of a sentence a capital is evidence of a name.
+    found = names(f"and {lead}", about.language)
+    return next((word for word in found if word.lower() not in told), "")
 
 
 def _outline_lines(text: str, about: _About) -> list[str]:

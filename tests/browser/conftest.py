@@ -184,7 +184,7 @@ def real_command() -> tuple[str, ...]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The page with the scripted model, slow enough to be watched."""
     home = tmp_path_factory.mktemp("page")
-    one = Server(home, script(home, delay=0.02), command=scripted_command())
+    one = Server(home, script(home, delay=0.01), command=scripted_command())
     one.start()
     yield one
     one.kill()
@@ -195,7 +195,7 @@ def own_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Servers of a test's own."""
     started: list[Server] = []
 
-    def start(*arguments: str, delay: float = 0.02) -> Server:
+    def start(*arguments: str, delay: float = 0.01) -> Server:
         home = tmp_path / f"page{len(started)}"
         home.mkdir()
         one = Server(home, script(home, delay=delay), command=scripted_command())

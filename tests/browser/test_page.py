@@ -59,6 +59,17 @@ def prompt_of(page: Page, depth: int) -> str:
     return page.locator("#provenance details[open] pre.prompt").first.inner_text()
 
 
+def branch_from(page: Page, depth: int, last: int) -> None:
+    """Branch at a paragraph; the box shows the last one once it is ready to be written in."""
+    open_panel(page, "#about-paragraph", "#depth input")
+    box = page.locator("#depth input")
+    expect(box).to_have_value(str(last))
+    box.fill(str(depth))
+    box.press("Tab")
+    expect(box).to_have_value(str(depth))
+    page.locator("#branch").click()
+
+
 def no_sideways_scroll(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
@@ -150,9 +161,7 @@ def test_a_branch_goes_its_own_way(server: Any, tabs: Any) -> None:
     write_on(page, 2)
     write_on(page, 3)
     main = page.locator("#text article").inner_text()
-    open_panel(page, "#about-paragraph", "#depth input")
-    page.locator("#depth input").fill("1")
-    page.locator("#branch").click()
+    branch_from(page, 1, last=3)
     expect(page.locator("#text .paragraph")).to_have_count(1)
     expect(page).to_have_url(re.compile("strand="))
     write_on(page, 2)

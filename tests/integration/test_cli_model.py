@@ -51,7 +51,6 @@ def storyloom(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command whose process may not leave the machine."""
     # What a person's shell has, not what the tests set: the command itself must keep libraries offline.
     plain = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    plain["STORYLOOM_THREADS"] = "1"  # beside other busy processes two threads wait for each other
     return subprocess.run(
         [sys.executable, "-c", OFFLINE, *arguments], capture_output=True, text=True, check=False, env=plain
     )

@@ -293,6 +293,35 @@ def test_a_beginning_has_a_title_and_an_outline_line_by_line() -> None:
 
 
 @pytest.mark.parametrize(
+    ("replies", "name"),
+    [
+        (["General Marcus Blackwood, and I was born here."], "Marcus"),
+        (["the infamous one", "Tobias."], "Tobias"),
+        (["Le bruit de la mer"], ""),
+        (["nobody", "", "a soldier", "old"], ""),
+    ],
+)
+def test_a_premise_without_a_name_gets_one(replies: list[str], name: str) -> None:
+    premise = "An old general returns to the town that he burned."
+    model = Model([*replies, *["old town and climbs down to the river.", "gate of the town at night."] * 9])
+    begin(model, premise=premise)
+    assert chat(model.asked[0])[-1] == Message("assistant", "My name is")
+    begun = [chat(request)[-1] for request in model.asked if "You plan" in chat(request)[0].content]
+    if name:
+        assert all(turn.role == "assistant" for turn in begun)
+        assert any(name in turn.content for turn in begun)
+    else:
+        assert all(turn.role == "user" for turn in begun)
+
+
+def test_a_name_is_asked_for_only_where_the_premise_has_none() -> None:
+    model = Model([*GOOD, '"The Iron Gate"'])
+    begin(model)
+    assert "novelist" not in {chat(request)[0].content for request in model.asked}
+    assert not any("My name is" in chat(request)[-1].content for request in model.asked)
+
+
+@pytest.mark.parametrize(
     ("reply", "title"),
     [
         ("Title: **The Gate**", "Title: **The Gate"),
@@ -339,7 +368,7 @@ def test_the_starter_plans(starter_weights: Path) -> None:
     plans = Planner(model, SMALL, Templates(Path("nowhere")))
     try:
         made = plans.begin(premise=STORY.premise, mode=Mode.NOVEL, language="en", style="", seed=3)
-        offers = [plans.offer(scene(seed=seed)).plans for seed in (1, 2, 3)]
+        offers = [plans.offer(scene(seed=seed)).plans for seed in (1, 2)]
     finally:
         model.close()
     assert made.title

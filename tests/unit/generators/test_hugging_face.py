@@ -16,6 +16,7 @@ from transformers.utils import logging as transformers_logging
 from storyloom.generators import hf_loading
 from storyloom.generators.hf_prompts import Detokenizer, Prompts
 from storyloom.generators.hugging_face import HuggingFaceModel
+from storyloom.generators.one_at_a_time import TRANSFORMERS
 from storyloom.generators.prefix_cache import shared
 from storyloom.generators.sampling_processors import Draw, Dry, WindowedRepetitionPenalty, Xtc
 from storyloom.memory.errors import (
@@ -183,6 +184,21 @@ def test_loads_once_from_many_threads(folder: Path, monkeypatch: pytest.MonkeyPa
     for worker in workers:
         worker.join()
     assert len(loads) == 1
+
+
+def test_loads_while_nothing_else_does_by_transformers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = hf_loading.load
+    others: list[bool] = []
+
+    def watched(target: str) -> hf_loading.Loaded:
+        other = threading.Thread(target=lambda: others.append(TRANSFORMERS.acquire(blocking=False)))
+        other.start()
+        other.join()
+        return real(target)
+
+    monkeypatch.setattr("storyloom.generators.hugging_face.load", watched)
+    HuggingFaceModel(str(folder), name="hf:tiny", threads=1).load()
+    assert others == [False]
 
 
 def test_stop_strings_are_not_shown(tiny: HuggingFaceModel) -> None:

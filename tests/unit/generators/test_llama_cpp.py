@@ -21,7 +21,7 @@ GREEDY = Sampling(temperature=0)
 
 @pytest.fixture(scope="module")
 def model(starter_weights: Path) -> Iterator[LlamaCppModel]:
-    model = LlamaCppModel(starter_weights, name="starter", context_tokens=1024, threads=2)
+    model = LlamaCppModel(starter_weights, name="starter", context_tokens=1024, threads=1)
     yield model
     model.close()
 
@@ -262,7 +262,7 @@ def test_an_empty_completion_prompt_is_refused(model: LlamaCppModel) -> None:
 
 @pytest.fixture
 def small(starter_weights: Path) -> Iterator[LlamaCppModel]:
-    model = LlamaCppModel(starter_weights, name="starter", context_tokens=256, slots=4, threads=2)
+    model = LlamaCppModel(starter_weights, name="starter", context_tokens=256, slots=4, threads=1)
     yield model
     model.close()
 
@@ -329,7 +329,7 @@ def test_the_port_answers_nobody_without_the_key(model: LlamaCppModel) -> None:
 
 @pytest.mark.model
 def test_reproducible_text_does_not_depend_on_what_came_before(starter_weights: Path) -> None:
-    model = LlamaCppModel(starter_weights, name="starter", context_tokens=512, threads=2, reproducible=True)
+    model = LlamaCppModel(starter_weights, name="starter", context_tokens=512, threads=1, reproducible=True)
     request: dict[str, Any] = {"seed": 7, "sampling": Sampling(temperature=0.9), "max_tokens": 24}
     first = write(model, **request)
     write(model, (*ASK[:1], Message("user", "Mara keeps a lighthouse. Write a poem.")), seed=3)
@@ -343,7 +343,7 @@ def test_reproducible_text_does_not_depend_on_what_came_before(starter_weights: 
 
 @pytest.mark.model
 def test_a_closed_model_loads_again(starter_weights: Path) -> None:
-    model = LlamaCppModel(starter_weights, name="starter", context_tokens=128, threads=2)
+    model = LlamaCppModel(starter_weights, name="starter", context_tokens=128, threads=1)
     model.load()
     model.close()
     model.close()
@@ -356,7 +356,7 @@ import sys
 from pathlib import Path
 from storyloom.generators.llama_cpp import LlamaCppModel
 from storyloom.memory.generation import Request
-model = LlamaCppModel(Path(sys.argv[1]), name="starter", context_tokens=8192, threads=2)
+model = LlamaCppModel(Path(sys.argv[1]), name="starter", context_tokens=8192, threads=1)
 pieces = model.stream(Request(prompt="Once upon a time", max_tokens=8000))
 next(pieces)
 print("writing", flush=True)
