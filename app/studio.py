@@ -9,6 +9,16 @@ from pathlib import Path
 
 from storyloom.app.castings import Castings
 from storyloom.app.events import Cancelled, Listener
+from storyloom.app.given_text import (
+    LONGEST_MEMORY,
+    LONGEST_PLAN,
+    LONGEST_STYLE,
+    LONGEST_TITLE,
+    checked_language,
+    checked_premise,
+    optional,
+    required,
+)
 from storyloom.app.recurrence import Cast, Recurrence, Wish, derived_seed
 from storyloom.memory.errors import InvalidText
 from storyloom.memory.short_term import rewritten
@@ -24,14 +34,10 @@ from storyloom.memory.story import (
     StorySummary,
     Strand,
 )
-from storyloom.memory.text import clean
 from storyloom.memory.weaver import Item
 from storyloom.storage import formats
 from storyloom.storage.database import Database
 
-LONGEST_PREMISE = 20_000
-LONGEST_PLAN = 2_000
-LONGEST_MEMORY = 400_000
 # Titles that come from a premise, until the planner finds a better one.
 _PROVISIONAL_WORDS = 8
 
@@ -104,23 +110,23 @@ class Studio:
         The premise is kept before any model runs, so that it survives whatever comes.
 
         Raises:
-            InvalidText: the premise is empty or too long.
+            InvalidText: the premise is empty, a text is too long, or the language has no tag's form.
             ModelUnavailable, ModelFailed: the story is there, without an outline.
         """
-        premise = checked_premise(beginning.premise)
+        beginning = _checked_beginning(beginning)
         listener.on_stage("loading", 0)
         cast = self._castings.cast(model)
-        story, strand = self._create(beginning, premise, cast)
+        story, strand = self._create(beginning, cast)
         listener.on_story(story)
         listener.on_stage("outlining", 0)
         plan = cast.planner.begin(
-            premise=premise,
+            premise=story.premise,
             mode=story.mode,
             language=story.language,
             style=story.style,
             seed=derived_seed(story.settings["seed"], 0),
         )
-        named = replace(story, title=clean(beginning.title).strip() or plan.title, outline=plan.outline)
+        named = replace(story, title=beginning.title or plan.title, outline=plan.outline)
         with self._database.unit_of_work() as work:
             story = work.stories.save(named)
             work.commit()
@@ -186,7 +192,7 @@ class Studio:
         with self._database.unit_of_work(write=False) as work:
             segments = work.steps.segments(line.id)
             depth = work.steps.depth(line.id)
-        return self._recurrence.recall(segments, _checked(query, "query", LONGEST_PLAN), before=depth + 1)
+        return self._recurrence.recall(segments, required(query, "query", LONGEST_PLAN), before=depth + 1)
 
     def revisions(self, reference: str) -> list[Revision]:
         """Every edit by hand with the value it replaced, newest first."""
@@ -205,7 +211,7 @@ class Studio:
     def set_short_memory(self, reference: str, text: str, strand: str | None = None) -> ShortMemory:
         """Replace the short-term memory by a person's text; the old one becomes a revision."""
         story, line = self._find(reference, strand)
-        page = _checked(text, "short-term memory", LONGEST_MEMORY)
+        page = required(text, "short-term memory", LONGEST_MEMORY)
         old = self._recurrence.memory(line)
         with self._database.unit_of_work() as work:
             head = work.steps.head(line.id)
@@ -234,7 +240,7 @@ class Studio:
                 created_at=datetime.now(UTC),
                 parent_id=line.id,
                 fork_depth=at,
-                name=clean(name).strip(),
+                name=optional(name, "strand's name", LONGEST_TITLE),
             )
             work.strands.add(new)
             work.commit()
@@ -279,17 +285,17 @@ class Studio:
 
     # Beneath
 
-    def _create(self, beginning: Beginning, premise: str, cast: Cast) -> tuple[Story, Strand]:
+    def _create(self, beginning: Beginning, cast: Cast) -> tuple[Story, Strand]:
         now = datetime.now(UTC)
         seed = secrets.randbelow(2**31) if beginning.seed is None else beginning.seed
         story = Story(
             id=_new_id(),
             owner=self._owner,
-            title=clean(beginning.title).strip() or " ".join(premise.split()[:_PROVISIONAL_WORDS]),
-            premise=premise,
+            title=beginning.title or " ".join(beginning.premise.split()[:_PROVISIONAL_WORDS]),
+            premise=beginning.premise,
             mode=beginning.mode,
             language=beginning.language or self._language,
-            style=clean(beginning.style).strip(),
+            style=beginning.style,
             outline="",
             authors_note="",
             settings={"model": cast.model, "seed": seed},
@@ -317,7 +323,7 @@ class Studio:
 
     def _checked_wish(self, wish: Wish, line: Strand) -> Wish:
         if wish.plan:
-            return Wish(plan=_checked(wish.plan, "plan", LONGEST_PLAN))
+            return Wish(plan=required(wish.plan, "plan", LONGEST_PLAN))
         if wish.choice is None:
             return wish
         with self._database.unit_of_work(write=False) as work:
@@ -331,34 +337,19 @@ class Studio:
         return wish
 
 
-def checked_premise(text: str) -> str:
-    """A premise that a story can start from.
-
-    Raises:
-        InvalidText: it is empty or too long.
-    """
-    return _checked(text, "premise", LONGEST_PREMISE)
+def _checked_beginning(given: Beginning) -> Beginning:
+    return replace(
+        given,
+        premise=checked_premise(given.premise),
+        title=optional(given.title, "title", LONGEST_TITLE),
+        style=optional(given.style, "style", LONGEST_STYLE),
+        language=checked_language(given.language),
+    )
 
 
 def _new_id() -> str:
     """Twelve hexadecimal digits: short enough to type, and a clash of two is a refused insert."""
     return secrets.token_hex(6)
-
-
-def _checked(text: str, what: str, longest: int) -> str:
-    """A person's text, fit to store.
-
-    Raises:
-        InvalidText: it is empty or longer than ``longest`` characters.
-    """
-    if len(text) > longest:
-        raise InvalidText(
-            f"The {what} has {len(text):,} characters, and at most {longest:,} can be used. Shorten it."
-        )
-    cleaned = clean(text).strip()
-    if not cleaned:
-        raise InvalidText(f"The {what} is empty. Write at least a few words.")
-    return cleaned
 
 
 def _revision(story: Story, line: Strand, depth: int, subject: str, old: str, new: str) -> Revision:

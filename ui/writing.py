@@ -8,10 +8,11 @@ from collections.abc import Callable
 import typer
 
 from storyloom.app.events import Cancelled
+from storyloom.app.given_text import checked_premise
 from storyloom.app.offline import stay_offline
 from storyloom.app.recurrence import Wish
 from storyloom.app.settings import Settings, load_settings
-from storyloom.app.studio import Beginning, Studio, checked_premise
+from storyloom.app.studio import Beginning, Studio
 from storyloom.app.wiring import open_studio
 from storyloom.memory.errors import InvalidText
 from storyloom.memory.story import Mode

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from storyloom.app.events import Listener
+from storyloom.app.given_text import LONGEST_PREMISE
 from storyloom.app.recurrence import Wish
-from storyloom.app.studio import LONGEST_PREMISE, Beginning, Studio
+from storyloom.app.studio import Beginning, Studio
 from storyloom.memory.errors import (
     ImportRefused,
     InvalidText,
