@@ -20,13 +20,18 @@ Chosen = Literal["reference", "triton"]
 _log = logging.getLogger(__name__)
 
 
-def choose_backend(operation: str, backend: Backend, tensor: Tensor) -> Chosen:
+def choose_backend(
+    operation: str, backend: Backend, tensor: Tensor, obstacle: str = "", *, float64: bool = False
+) -> Chosen:
     """The implementation that a call takes; the choice of ``auto`` is logged once an operation and device.
 
     Args:
         operation: the public function's name, for messages.
         backend: what the caller asked for.
-        tensor: any of the operation's tensors; the others are on the same device.
+        tensor: any of the operation's tensors; the others are on the same device, and are float64
+            where it is.
+        obstacle: why the operation's own kernels can't take this call; empty when they can.
+        float64: the operation's kernels compute in float64 too.
 
     Raises:
         ValueError: there is no such backend.
@@ -38,7 +43,9 @@ def choose_backend(operation: str, backend: Backend, tensor: Tensor) -> Chosen:
         )
     if backend == "reference":
         return "reference"
-    obstacle = _obstacle(tensor)
+    if tensor.dtype is torch.float64 and not float64:
+        obstacle = "the tensors are float64, and only the reference computes in it."
+    obstacle = obstacle or _obstacle(tensor)
     if backend == "triton":
         if obstacle:
             raise RuntimeError(f'{operation}: backend="triton" can\'t run here: {obstacle}')

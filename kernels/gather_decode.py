@@ -164,14 +164,10 @@ def _check(
 
 
 def _choose(backend: Backend, q: Tensor, *others: Tensor | None) -> Chosen:
-    """The backend that runs, after what Triton's kernel can't do."""
+    """The backend that runs; the kernel has no gradient."""
     obstacle = ""
-    if q.dtype is torch.float64:
-        obstacle = "q has dtype float64, and only the reference computes in it."
-    elif torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (q, *others)):
+    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (q, *others)):
         obstacle = (
             "an argument requires a gradient, and only the reference has one. Call it under torch.no_grad()."
         )
-    if obstacle and backend == "triton":
-        raise RuntimeError(f'{_NAME}: backend="triton" can\'t run here: {obstacle}')
-    return choose_backend(_NAME, "reference" if obstacle and backend == "auto" else backend, q)
+    return choose_backend(_NAME, backend, q, obstacle)

@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from storyloom.kernels.backend import Backend, Chosen, choose_backend
+from storyloom.kernels.backend import Backend, choose_backend
 from storyloom.kernels.checks import check_alike, check_axes, check_device, check_dtype, check_shape
 from storyloom.kernels.landmark_reference import landmark_attention_reference
 
@@ -68,7 +68,7 @@ def landmark_attention(
     """
     _check(q, k, v, landmarks, gate, block)
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    if _choose(backend, q) == "triton":
+    if choose_backend(_NAME, backend, q) == "triton":
         from storyloom.kernels.landmark_triton import landmark_attention_triton
 
         o, lse = landmark_attention_triton(q, k, v, landmarks, gate, scale, block)
@@ -96,13 +96,3 @@ def _check(q: Tensor, k: Tensor, v: Tensor, landmarks: Tensor, gate: Tensor, blo
     check_shape(_NAME, "gate", gate, ["heads"], heads=heads)
     check_device(_NAME, "gate", gate, q.device, "q")
     check_dtype(_NAME, "gate", gate, q.dtype, torch.float32)
-
-
-def _choose(backend: Backend, q: Tensor) -> Chosen:
-    """The backend that runs, after what Triton's kernels can't do."""
-    if q.dtype is torch.float64 and backend == "triton":
-        obstacle = "q has dtype float64, and only the reference computes in it."
-        raise RuntimeError(f'{_NAME}: backend="triton" can\'t run here: {obstacle}')
-    return choose_backend(
-        _NAME, "reference" if q.dtype is torch.float64 and backend == "auto" else backend, q
-    )

@@ -6,7 +6,7 @@ The plain-torch form is in ``ssd_reference``, the Triton kernels in ``ssd_triton
 import torch
 from torch import Tensor
 
-from storyloom.kernels.backend import Backend, Chosen, choose_backend
+from storyloom.kernels.backend import Backend, choose_backend
 from storyloom.kernels.checks import (
     check_alike,
     check_axes,
@@ -75,7 +75,7 @@ def ssd(
     """
     sequences = _check_ssd(x, a, b, c, initial_state, cu_seqlens)
     check_choice("ssd", "chunk", chunk, CHUNKS)
-    chosen = _choose("ssd", backend, x)
+    chosen = choose_backend("ssd", backend, x)
     if initial_state is None:
         initial_state = a.new_zeros(sequences, x.shape[2], b.shape[3], x.shape[3])
     places = None if cu_seqlens is None else place_chunks(cu_seqlens, x.shape[1], chunk)
@@ -120,7 +120,7 @@ def ssd_step(
     ):
         check_shape("ssd_step", name, tensor, axes.split(), **sizes)
     _check_kinds("ssd_step", x, a, b, c, state=state)
-    if _choose("ssd_step", backend, x) == "reference":
+    if choose_backend("ssd_step", backend, x) == "reference":
         return ssd_step_reference(x, a, b, c, state)
     from storyloom.kernels.ssd_triton import ssd_step_triton
 
@@ -175,14 +175,3 @@ def _check_kinds(operation: str, x: Tensor, a: Tensor, b: Tensor, c: Tensor, **s
         if tensor is not None:
             check_device(operation, name, tensor, x.device, "x")
             check_dtype(operation, name, tensor, wide)
-
-
-def _choose(operation: str, backend: Backend, x: Tensor) -> Chosen:
-    if x.dtype is torch.float64 and backend == "auto":
-        return "reference"
-    chosen = choose_backend(operation, backend, x)
-    if x.dtype is torch.float64 and chosen == "triton":
-        raise RuntimeError(
-            f'{operation}: backend="triton" can\'t run here: x is float64, which only the reference takes.'
-        )
-    return chosen
