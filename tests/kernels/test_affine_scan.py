@@ -10,7 +10,6 @@ from torch import Tensor
 from storyloom.kernels.affine_scan import aaren, affine_scan
 from storyloom.kernels.backend import Backend
 from tests.kernels.closeness import assert_near
-from tests.kernels.compiling import compile_for_gpu
 from tests.kernels.conftest import Precision
 
 DOUBLE = torch.float64
@@ -302,41 +301,6 @@ def test_compiled_is_the_same(backend: Backend, device: torch.device) -> None:
             torch.autograd.grad(got.sum(), a, retain_graph=True),
             torch.autograd.grad(want.sum(), a, retain_graph=True),
         )
-
-
-def test_the_kernels_compile_for_a_gpu() -> None:
-    scan = dict.fromkeys(("a_ptr", "b_ptr", "out_ptr", "state_ptr", "da_ptr"), "*bf16")
-    scan |= dict.fromkeys(("carry_ptr", "product_ptr", "initial_ptr", "dinitial_ptr"), "*fp32")
-    heads = dict.fromkeys(
-        ("score_ptr", "value_ptr", "out_ptr", "grad_ptr", "dscore_ptr", "dvalue_ptr"), "*bf16"
-    )
-    kept = (
-        "m_in",
-        "u_in",
-        "w_in",
-        "m_trace",
-        "u_trace",
-        "m_out",
-        "u_out",
-        "w_out",
-        "m_first",
-        "u_first",
-        "e_in",
-    )
-    heads |= dict.fromkeys((*kept, "r_in", "e_out", "r_out", "m_ptr", "u_ptr", "w_ptr"), "*fp32")
-    tile = {"DTYPE": "fp32", "TILE": 16, "BLOCK": 16}
-    own = "storyloom.kernels.affine_scan_triton:_scan"
-    other = "storyloom.kernels.aaren_triton:"
-    compile_for_gpu(
-        (own, scan, tile | {"REVERSE": False, "GRADIENT": False, "SUMMARY": False}),
-        (own, scan, tile | {"REVERSE": True, "GRADIENT": True, "SUMMARY": False}),
-        (own, scan | {"out_ptr": "*fp32"}, tile | {"REVERSE": True, "GRADIENT": True, "SUMMARY": True}),
-        (f"{other}_forward_kernel", heads, tile | {"SUMMARY": False}),
-        (f"{other}_forward_kernel", heads, tile | {"SUMMARY": True}),
-        (f"{other}_backward_kernel", heads, tile | {"SUMMARY": False}),
-        (f"{other}_backward_kernel", heads, tile | {"SUMMARY": True}),
-        (f"{other}_join", heads, {"BACKWARD": True, "BLOCK": 16}),
-    )
 
 
 # Bad input

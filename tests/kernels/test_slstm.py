@@ -10,7 +10,6 @@ from torch import Tensor
 from storyloom.kernels.backend import Backend
 from storyloom.kernels.slstm import SlstmState, gru, slstm
 from tests.kernels.closeness import assert_near
-from tests.kernels.compiling import compile_for_gpu
 from tests.kernels.conftest import Precision
 
 DOUBLE = torch.float64
@@ -305,35 +304,6 @@ def test_compiled_is_the_same(backend: Backend, device: torch.device) -> None:
     torch.testing.assert_close(
         torch.autograd.grad(got[0].sum() + got[1].sum(), inputs),
         torch.autograd.grad(want[0].sum() + want[1].sum(), inputs),
-    )
-
-
-def test_the_kernels_compile_for_a_gpu() -> None:
-    kept = (
-        "h_in",
-        "c_in",
-        "n_in",
-        "m_in",
-        "h_end",
-        "c_end",
-        "n_end",
-        "m_end",
-        "c_trace",
-        "n_trace",
-        "m_trace",
-    )
-    pointers = dict.fromkeys(
-        (*kept, "dh_end", "dc_end", "dn_end", "dh_in", "dc_in", "dn_in", "sums"), "*fp32"
-    )
-    pointers |= dict.fromkeys(("gates", "recurrent", "out", "grad", "dgates", "dinner"), "*bf16")
-    size = {"ROWS": 16, "BLOCK": 16}
-    own, other = "storyloom.kernels.slstm_triton:", "storyloom.kernels.gru_triton:"
-    compile_for_gpu(
-        (f"{own}_forward_kernel", pointers, size | {"TRACED": True}),
-        (f"{own}_backward_kernel", pointers, size),
-        (f"{own}_matrix_kernel", pointers, {"TOKENS": 16, "BLOCK": 16}),
-        (f"{other}_forward_kernel", pointers, size),
-        (f"{other}_backward_kernel", pointers, size),
     )
 
 
