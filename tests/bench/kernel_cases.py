@@ -122,12 +122,15 @@ def _fast_weight(at: Bench, hidden: int) -> Case:
         )[0]
         return out
 
+    rivals = {"titans-pytorch": lambda: peers.titans(at.size.hidden, heads, width, hidden, at.device)}
+    if not hidden:
+        rivals["fla ttt"] = lambda: peers.ttt_linear(heads, width, at.device, q.dtype)
     layers = 2 * hidden if hidden else width
     return Case(
         inputs=(q, k, v, *gates, *weights), trained=6 + len(weights), ours=run, compiles=at.length <= 2048,
         loop=lambda *inputs: loops.fast_weight(*inputs, chunk=chunk),
         flops=tokens * heads * (10 * width * layers + 4 * CHUNK * (width + hidden)),
-        peers={"titans-pytorch": lambda: peers.titans(at.size.hidden, heads, width, hidden, at.device)},
+        peers=rivals,
     )  # fmt: skip
 
 

@@ -32,6 +32,20 @@ def hgrn() -> Call:
     return run
 
 
+def ttt_linear(heads: int, width: int, device: torch.device, dtype: torch.dtype) -> Call:
+    """flash-linear-attention's TTT: a linear memory without momentum or decay, with a norm of its own."""
+    chunk_ttt_linear = import_module("fla.ops.ttt").chunk_ttt_linear
+    weight = torch.ones(heads, width, device=device, dtype=dtype)
+    bias = torch.zeros_like(weight)
+
+    def run(q: Tensor, k: Tensor, v: Tensor, _momentum: Tensor, rate: Tensor, *_: Tensor) -> Tensor:
+        eta = rate.unsqueeze(-1)
+        out: Tensor = chunk_ttt_linear(q, k, v, weight, bias, eta, chunk_size=16, output_final_state=True)[0]
+        return out
+
+    return run
+
+
 def titans(hidden: int, heads: int, width: int, inner: int, device: torch.device) -> Call:
     """titans-pytorch's neural memory of the same heads and chunks. Its time has its own projections in it."""
     memory = import_module("titans_pytorch").NeuralMemory(
