@@ -35,9 +35,9 @@ there's these they they'd they'll they're they've things this those though three
 time to today together tomorrow tonight too toward towards twice two under underneath unless unlike until up
 upon us very wait was we we'd we'll we're we've well were what what's whatever when whenever where wherever
 whether which while who who's whoever whom whose why will with within without would years yes yesterday yet
-you you'd you'll you're you've young your captain chapter doctor dr father lady lord madam miss mother mr
-mrs ms professor sir st uncle aunt monday tuesday wednesday thursday friday saturday sunday january february
-march april may june july august september october november december
+you you'd you'll you're you've young your big blind dear great old poor captain chapter doctor dr father lady
+lord madam miss mother mr mrs ms professor sir st uncle aunt monday tuesday wednesday thursday
+friday saturday sunday january february march april may june july august september october november december
 """
 _NOT_NAMES = {"en": frozenset(_ENGLISH.split())}
 # Languages that capitalise every noun: a capital there is evidence only of a noun.
@@ -84,7 +84,8 @@ def cast(texts: Iterable[str], language: str = "en", *, limit: int = 4) -> list[
     """Who acts in a story: its most frequent names, without those that stand only where places do.
 
     The texts may lie apart (premise, memory, last paragraph); where no name has evidence, a
-    plausible first word of one of them is taken, so that "Mara, a keeper, …" gives ``["Mara"]``.
+    plausible first word of one of them is taken, so that "Mara, a keeper, …" gives ``["Mara"]``;
+    and so is one that stands right before a name: "Ada Quill, who …" gives ``["Ada"]``.
 
     Args:
         texts: the most telling first.
@@ -93,7 +94,8 @@ def cast(texts: Iterable[str], language: str = "en", *, limit: int = 4) -> list[
     """
     parts = [text for text in texts if text]
     whole = "\n".join(parts)
-    found = names(whole, language) or _first_words(parts, language)
+    found = names(whole, language)
+    found = [*(_forenames(parts, found, language) if found else _first_words(parts, language)), *found]
     runs = _followers(whole, frozenset(found))
     heads = [name for name in found if name not in runs] or found
     weight = {name: _weight(whole, name) for name in heads}
@@ -135,6 +137,14 @@ def _first_words(parts: Iterable[str], language: str) -> list[str]:
         for opener in openers
         if opener and opener[1] == 0 and opener[0].lower() not in refused and not opener[0].endswith("ly")
     ]
+
+
+def _forenames(parts: Iterable[str], found: list[str], language: str) -> list[str]:
+    """Words that open a text right before a name: "Ada Quill, who …" speaks of Ada."""
+    openers = [word for word in dict.fromkeys(_first_words(parts, language)) if word not in found]
+    before = re.compile(r"\W*(\w[\w’'\-]*) (\w[\w’'\-]*)")
+    pairs = {match.groups() for part in parts if (match := before.match(part))}
+    return [word for word in openers if any((word, name) in pairs for name in found)]
 
 
 def _followers(text: str, found: frozenset[str]) -> set[str]:

@@ -54,5 +54,19 @@ def test_where_no_list_tells_openers_from_names_a_single_opener_is_none() -> Non
     assert cast(["Eine alte Frau findet im Wald eine Tür."], "de") == []
 
 
+@pytest.mark.parametrize(
+    ("premise", "people"),
+    [
+        ("Ada Quill, who mends nets, finds a letter. She tells only Jonas.", ["Ada", "Jonas"]),
+        ("Old Tom sleeps beside Ada.", ["Tom", "Ada"]),
+        ("Suddenly Ada calls Jonas.", ["Ada", "Jonas"]),
+    ],
+)
+def test_a_first_name_that_opens_the_premise_is_known_by_the_name_behind_it(
+    premise: str, people: list[str]
+) -> None:
+    assert cast([premise]) == people
+
+
 def test_a_premise_without_names_has_no_cast() -> None:
     assert cast(["A lighthouse keeper finds a letter.", ""]) == []
