@@ -106,7 +106,9 @@ class PlanRules:
     def _novelty(self, plan: str) -> str:
         if _share(plan, self.told, 4) > _MOST_RETOLD:
             return "happened already"
-        if _share(plan, self.examples, 4) > 0:
+        if _share(plan, self.examples, 4) > 0 or self._strangers(plan) & set(
+            names(self.examples, self.language)
+        ):
             return "taken from an example"
         if any(_share(plan, other, 2) > _MOST_SHARED for other in self.siblings):
             return "like another of the three"
@@ -120,8 +122,11 @@ class PlanRules:
         brought = content_words(words(plan)[len(words(opening)) :], self.language)
         if not known & set(brought) and known:
             return "nothing to do with the story"
-        strangers = set(names(plan, self.language)) - set(names(self.told, self.language))
-        return "too many new names" if len(strangers) > _NEW_NAMES else ""
+        return "too many new names" if len(self._strangers(plan)) > _NEW_NAMES else ""
+
+    def _strangers(self, plan: str) -> set[str]:
+        """Names that the story doesn't know."""
+        return set(names(plan, self.language)) - set(names(self.told, self.language))
 
     def _stuck(self) -> set[str]:
         """Things, not people, that stand in plan after plan."""

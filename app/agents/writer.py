@@ -234,7 +234,7 @@ def _opening(scene: Scene) -> str:
     story = scene.story
     if story.mode is Mode.DOCUMENT or is_first_person(scene.last, story.language):
         return ""
-    told = joined([story.premise, scene.memory.text, scene.last])
+    told = joined([story.premise, story.outline, scene.memory.text, scene.last])
     planned = re.findall(r"\w+", scene.plan)
     known = frozenset(names(joined([told, scene.plan]), story.language))
     people = [word for word in planned if word in known] + cast([told], story.language, limit=1)

@@ -217,7 +217,7 @@ def test_only_the_newest_notes_and_the_last_sentences_are_read() -> None:
 RULES = PlanRules(
     language="en",
     told=f"{STORY.premise} {LAST}",
-    examples="Tobias comes back at night to dig under the millstone.",
+    examples="Tobias comes back at night to dig under the millstone. Then Tobias sings.",
     recent=[
         "Anna paints the gate blue with a brush.",
         *(f"Tom drops a lantern {way}." for way in ["here", "there", "again", "twice"]),
@@ -241,6 +241,7 @@ RULES = PlanRules(
         ("Anna begins a journey beyond the gate.", "vague"),
         ("The soldiers came at dawn and Anna broke the key.", "happened already"),
         ("Anna comes back at night to dig under the gate.", "taken from an example"),
+        ("Anna hands the key of the gate to Tobias.", "taken from an example"),
         ("Anna climbs down the well on a ladder.", "like another of the three"),
         ("Anna paints the gate red with a brush.", "like a plan of late"),
         ("Anna drops the lantern into the well tonight.", "always the same thing"),

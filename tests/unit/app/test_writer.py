@@ -177,6 +177,19 @@ def test_each_redraw_has_another_seed_and_is_hotter(tmp_path: Path) -> None:
     assert heat[0] < heat[-1]
 
 
+def test_a_name_that_only_the_outline_has_opens_the_first_paragraph(tmp_path: Path) -> None:
+    premise = "A keeper guards the iron gate of a town."
+    outline = "Jameson finds a key.\nJameson follows a stranger."
+    model = Model([GOOD])
+    nameless = replace(STORY, premise=premise, outline=outline)
+    memory = ShortMemory((Note(premise, 0, pinned=True),))
+    start = scene(story=nameless, depth=1, plan="Jameson opens the gate.", memory=memory, last="")
+    writer(model, tmp_path).write(start, Heard())
+    prompt = model.asked[0].prompt
+    assert not isinstance(prompt, str)
+    assert (prompt[-1].role, prompt[-1].content) == ("assistant", "Jameson")
+
+
 def test_without_prefill_bad_sentences_are_left_out(tmp_path: Path) -> None:
     reply = (
         "Anna ran to the gate before anybody woke. The old ferry crossed the river at noon. "
