@@ -16,8 +16,8 @@ class Sized:
     name: str = "sized"
     context_tokens: int = 4096
 
-    def stream(self, request: Request) -> Iterator[Piece]:
-        raise NotImplementedError
+    def stream(self, _request: Request) -> Iterator[Piece]:
+        return iter(())
 
     def count_tokens(self, prompt: Prompt) -> int:
         return len(str(prompt))
