@@ -186,6 +186,15 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Chapter:
+    """A chapter's title, at the step that begins it."""
+
+    strand_id: str
+    depth: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """What the writer saw (``slots``) and every agent's call of one step."""
 
@@ -193,13 +202,36 @@ class Provenance:
     calls: tuple[Call, ...]
 
 
+class PassageKind(StrEnum):
+    """What a passage is a piece of."""
+
+    PARAGRAPH = "paragraph"  # of a step
+    SUMMARY = "summary"  # of steps up to and with one
+    LORE = "lore"  # of the story's lore, at depth 0 of the main strand
+    DOCUMENT = "document"  # of a text beside the story, at depth 0 of the main strand
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """A paragraph as recall sees it: its place and, once computed, its unit vector."""
+    """A text as recall sees it: its place and, once computed, its unit vector.
+
+    Attributes:
+        strand_id: the strand that it belongs to.
+        depth: the step that it belongs to; 0 for what belongs to the whole story.
+        text: what is searched and read.
+        kind: what it is a piece of.
+        source: id of the row that it comes from, where the place doesn't tell.
+        part: which piece of its text it is; long texts are searched in pieces.
+        vector: its unit vector.
+        embedder: names what made the vector.
+    """
 
     strand_id: str
     depth: int
     text: str
+    kind: PassageKind = PassageKind.PARAGRAPH
+    source: str = ""
+    part: int = 0
     vector: tuple[float, ...] | None = None
     embedder: str = ""
 

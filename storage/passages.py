@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from storyloom.memory.errors import StepConflict
-from storyloom.memory.story import Candidate, Passage, Segment
+from storyloom.memory.story import Candidate, Passage, PassageKind, Segment
 from storyloom.storage.sqlite_search import SqliteTextSearch
 from storyloom.storage.tables import PassageRow
 from storyloom.storage.vectors import Load, StoredVector, VectorCache, from_bytes, to_bytes
@@ -227,6 +227,9 @@ def _new_row(passage: Passage) -> PassageRow:
     return PassageRow(
         strand_id=passage.strand_id,
         depth=passage.depth,
+        kind=passage.kind.value,
+        source=passage.source,
+        part=passage.part,
         # Only a vector has an embedder: that is how the index finds the passages without one.
         embedder="" if vector is None else passage.embedder,
         text=passage.text,
@@ -239,6 +242,9 @@ def _passage(row: PassageRow) -> Passage:
         strand_id=row.strand_id,
         depth=row.depth,
         text=row.text,
+        kind=PassageKind(row.kind),
+        source=row.source,
+        part=row.part,
         vector=None if row.vector is None else tuple(from_bytes(row.vector).tolist()),
         embedder=row.embedder,
     )

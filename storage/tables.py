@@ -118,12 +118,13 @@ class PassageRow(Row, table=True):
     """A text that recall can find. The vector stands last: reading the rest doesn't touch it.
 
     A changed passage is a new row with a new ``id``, and ids are never used twice: whoever has seen
-    all ids up to some number finds every later change by asking for greater ones.
+    all ids up to some number finds every later change by asking for greater ones. What belongs to the
+    whole story (lore, documents) stands at depth 0 of its main strand, with its own id as ``source``.
     """
 
     __tablename__ = "passage"
     __table_args__ = (
-        UniqueConstraint("strand_id", "depth"),
+        UniqueConstraint("strand_id", "depth", "kind", "source", "part"),
         Index("ix_passage_strand_id_id", "strand_id", "id"),
         Index("ix_passage_strand_id_embedder_depth", "strand_id", "embedder", "depth"),
         {"sqlite_autoincrement": True},
@@ -132,9 +133,79 @@ class PassageRow(Row, table=True):
     id: int | None = Field(default=None, primary_key=True)
     strand_id: str = Field(foreign_key="strand.id", ondelete="CASCADE")
     depth: int
+    kind: str
+    source: str
+    part: int
     embedder: str
     text: str
     vector: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
+class ChapterRow(Row, table=True):
+    """A chapter, by the step that begins it."""
+
+    __tablename__ = "chapter"
+    __table_args__ = (
+        ForeignKeyConstraint(["strand_id", "depth"], ["step.strand_id", "step.depth"], ondelete="CASCADE"),
+    )
+
+    strand_id: str = Field(primary_key=True)
+    depth: int = Field(primary_key=True)
+    title: str
+
+
+class LoreRow(Row, table=True):
+    """A lore entry or a character's sheet; ``place`` is its place in the book."""
+
+    __tablename__ = "lore"
+    __table_args__ = (Index("ix_lore_story_id_place", "story_id", "place"),)
+
+    id: str = Field(primary_key=True)
+    story_id: str = Field(foreign_key="story.id", ondelete="CASCADE")
+    kind: str
+    place: int
+    name: str
+    content: Json = Field(sa_type=JSON)
+
+
+class DocumentRow(Row, table=True):
+    """A text beside the story that recall finds too: notes, sources, another store's documents."""
+
+    __tablename__ = "document"
+
+    story_id: str = Field(primary_key=True, foreign_key="story.id", ondelete="CASCADE")
+    id: str = Field(primary_key=True)
+    text: str
+    about: Json = Field(sa_type=JSON)
+
+
+class ProposalRow(Row, table=True):
+    """What the memory keeper would change after a step, waiting for a person's word."""
+
+    __tablename__ = "proposal"
+    __table_args__ = (
+        ForeignKeyConstraint(["strand_id", "depth"], ["step.strand_id", "step.depth"], ondelete="CASCADE"),
+    )
+
+    strand_id: str = Field(primary_key=True)
+    depth: int = Field(primary_key=True)
+    added: Json = Field(sa_type=JSON)
+    dropped: Json = Field(sa_type=JSON)
+
+
+class StaleRow(Row, table=True):
+    """Something of a step that was made from what has been edited since."""
+
+    __tablename__ = "stale"
+    __table_args__ = (
+        ForeignKeyConstraint(["strand_id", "depth"], ["step.strand_id", "step.depth"], ondelete="CASCADE"),
+    )
+
+    strand_id: str = Field(primary_key=True)
+    depth: int = Field(primary_key=True)
+    part: str = Field(primary_key=True)
+    cause: str
+    created_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class RevisionRow(Row, table=True):
@@ -224,3 +295,21 @@ class SlotRow(Row, table=True):
     score: float | None = None
     parts: Json = Field(sa_type=JSON)
     cut: str
+
+
+class WeavingRow(Row, table=True):
+    """How a step's prompt was made of its slots, and where its timed lore stood afterwards."""
+
+    __tablename__ = "weaving"
+    __table_args__ = (
+        ForeignKeyConstraint(["strand_id", "depth"], ["step.strand_id", "step.depth"], ondelete="CASCADE"),
+    )
+
+    strand_id: str = Field(primary_key=True)
+    depth: int = Field(primary_key=True)
+    strategy: str
+    budget: int
+    tokens: int
+    template: str = Field(sa_type=CompressedText)
+    values: Json = Field(sa_type=JSON)
+    lore: Json = Field(sa_type=JSON)

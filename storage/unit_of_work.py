@@ -8,6 +8,7 @@ from typing import Self
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from storyloom.storage.chapters import Chapters
 from storyloom.storage.jobs import Jobs
 from storyloom.storage.passages import Passages
 from storyloom.storage.provenance import ProvenanceRecords
@@ -28,6 +29,7 @@ class UnitOfWork:
     stories: Stories
     strands: Strands
     steps: Steps
+    chapters: Chapters
     passages: Passages
     revisions: Revisions
     jobs: Jobs
@@ -47,6 +49,7 @@ class UnitOfWork:
         self.strands = Strands(self._session)
         self.passages = Passages(self._session, vectors=self._vectors)
         self.steps = Steps(self._session, passages=self.passages)
+        self.chapters = Chapters(self._session)
         self.revisions = Revisions(self._session)
         self.jobs = Jobs(self._session, clock=self._clock)
         self.provenance = ProvenanceRecords(self._session)

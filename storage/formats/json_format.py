@@ -49,6 +49,7 @@ def dump_story(work: UnitOfWork, story_id: str) -> str:
         passages=tuple(
             _passage_entry(passage) for strand in strands for passage in work.passages.of_strand(strand.id)
         ),
+        chapters=tuple(chapter for strand in strands for chapter in work.chapters.of_strand(strand.id)),
         provenance=tuple(
             ProvenanceEntry(strand_id=strand.id, depth=depth, slots=found.slots, calls=found.calls)
             for strand in strands
@@ -107,6 +108,7 @@ def _add(work: UnitOfWork, story: Story, file: StoryFile) -> None:
         work.strands.add(strand)
         work.steps.restore(steps[strand.id])
     work.passages.add([_passage(entry) for entry in file.passages])
+    work.chapters.add(file.chapters)
     for entry in file.provenance:
         work.provenance.add(entry.strand_id, entry.depth, Provenance(slots=entry.slots, calls=entry.calls))
     for revision in file.revisions:
@@ -161,6 +163,9 @@ def _passage_entry(passage: Passage) -> PassageEntry:
         strand_id=passage.strand_id,
         depth=passage.depth,
         text=passage.text,
+        kind=passage.kind,
+        source=passage.source,
+        part=passage.part,
         embedder=passage.embedder,
         vector=vector,
     )
@@ -172,6 +177,9 @@ def _passage(entry: PassageEntry) -> Passage:
         strand_id=entry.strand_id,
         depth=entry.depth,
         text=entry.text,
+        kind=entry.kind,
+        source=entry.source,
+        part=entry.part,
         vector=vector,
         embedder=entry.embedder,
     )

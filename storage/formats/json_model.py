@@ -1,4 +1,4 @@
-"""The shape of a story file, version 1. A change of shape gets a new version, and old ones stay readable."""
+"""The shape of a story file. A change of shape gets a new version, and old ones stay readable."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,10 +6,10 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from storyloom.memory.story import Call, Mode, Revision, SlotRecord, Step, Strand
+from storyloom.memory.story import Call, Chapter, Mode, PassageKind, Revision, SlotRecord, Step, Strand
 
 FORMAT: Final = "storyloom.story"
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 class _Entry(BaseModel):
@@ -41,6 +41,9 @@ class PassageEntry(_Entry):
     strand_id: str
     depth: int
     text: str
+    kind: PassageKind = PassageKind.PARAGRAPH
+    source: str = ""
+    part: int = 0
     embedder: str
     vector: str | None
 
@@ -55,13 +58,17 @@ class ProvenanceEntry(_Entry):
 
 
 class StoryFile(_Entry):
-    """A whole story: strands oldest first, steps and what belongs to them by strand and depth."""
+    """A whole story: strands oldest first, steps and what belongs to them by strand and depth.
+
+    What has a default was not there in version 1.
+    """
 
     format: Literal["storyloom.story"]
-    version: Literal[1]
+    version: Literal[1, 2]
     story: StoryEntry
     strands: tuple[Strand, ...]
     steps: tuple[Step, ...]
     passages: tuple[PassageEntry, ...]
+    chapters: tuple[Chapter, ...] = ()
     provenance: tuple[ProvenanceEntry, ...]
     revisions: tuple[Revision, ...]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from storyloom.memory.story import Strand
+from storyloom.memory.story import PassageKind, Strand
 from storyloom.storage.formats.json_model import StoryFile
 
 _GREATEST_VERSION = 2**31
@@ -95,13 +95,13 @@ def _steps(file: StoryFile) -> Iterator[str]:
 
 def _passages(file: StoryFile) -> Iterator[str]:
     strands = {strand.id for strand in file.strands}
-    seen: set[tuple[str, int]] = set()
+    seen: set[tuple[str | int, ...]] = set()
     for place, passage in enumerate(file.passages):
-        key = (passage.strand_id, passage.depth)
+        key = (passage.strand_id, passage.depth, passage.kind, passage.source, passage.part)
         if passage.strand_id not in strands:
             yield f"passages.{place}.strand_id: there is no such strand"
-        if key in seen or passage.depth < 1:
-            yield f"passages.{place}.depth: is below 1 or stands there twice"
+        if key in seen or passage.depth < _least_depth(passage.kind):
+            yield f"passages.{place}.depth: is below {_least_depth(passage.kind)} or stands there twice"
         seen.add(key)
         if passage.vector is None and passage.embedder:
             yield f"passages.{place}.vector: is missing"
@@ -109,8 +109,19 @@ def _passages(file: StoryFile) -> Iterator[str]:
             yield f"passages.{place}.vector: must be base64 of float32 numbers"
 
 
+def _least_depth(kind: PassageKind) -> int:
+    """What belongs to the whole story stands at depth 0."""
+    return 0 if kind in {PassageKind.LORE, PassageKind.DOCUMENT} else 1
+
+
 def _records(file: StoryFile) -> Iterator[str]:
     steps = {(step.strand_id, step.depth) for step in file.steps}
+    begun: set[tuple[str, int]] = set()
+    for place, chapter in enumerate(file.chapters):
+        key = (chapter.strand_id, chapter.depth)
+        if key not in steps or key in begun:
+            yield f"chapters.{place}.depth: there is no such step, or it stands there twice"
+        begun.add(key)
     recorded: set[tuple[str, int]] = set()
     for place, entry in enumerate(file.provenance):
         if (entry.strand_id, entry.depth) not in steps:

@@ -134,7 +134,7 @@ def test_an_id_of_another_storys_part_is_refused(database: Database, exported: s
         ("[" * 100_000, "nested too deeply"),
         ('{"a":' * 100_000, "nested too deeply"),
         ("1" * 10_000, "no JSON"),
-        ('{"format": "storyloom.story", "version": 2}', "newer Storyloom"),
+        ('{"format": "storyloom.story", "version": 3}', "newer Storyloom"),
         ('{"format": "storyloom.story", "version": "1"}', "version: Input should be 1"),
         ('{"format": "storyloom.story", "version": 0}', "version: Input should be 1"),
         ('{"format": "storyloom.story", "version": 1}', "story: Field required"),
