@@ -248,8 +248,25 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A text beside a story that recall finds too. ``about`` says what it is, in JSON's types."""
+
+    story_id: str
+    id: str
+    text: str
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """An edit by hand, with the value that it replaced. ``subject`` names the field."""
+    """An edit by hand, with the value that it replaced.
+
+    Attributes:
+        subject: names what was edited, such as ``paragraph`` or ``short_memory``.
+        old: the old value as a person reads it.
+        new: what took its place.
+        state: the old value whole, as JSON data, where its text alone doesn't bring it back.
+    """
 
     id: str
     story_id: str
@@ -259,6 +276,7 @@ class Revision:
     old: str
     new: str
     created_at: datetime
+    state: Mapping[str, Any] | None = None
 
 
 class JobState(StrEnum):

@@ -209,7 +209,10 @@ class StaleRow(Row, table=True):
 
 
 class RevisionRow(Row, table=True):
-    """An edit by hand. It outlives what it edited: only the story's deletion takes it away."""
+    """An edit by hand. It outlives what it edited: only the story's deletion takes it away.
+
+    ``state`` is the old value whole, where its text alone doesn't bring it back.
+    """
 
     __tablename__ = "revision"
     __table_args__ = (Index("ix_revision_story_id_created_at", "story_id", "created_at"),)
@@ -221,6 +224,7 @@ class RevisionRow(Row, table=True):
     subject: str
     old: str
     new: str
+    state: Json | None = Field(default=None, sa_type=JSON(none_as_null=True))
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from storyloom.storage.chapters import Chapters
+from storyloom.storage.documents import Documents
 from storyloom.storage.jobs import Jobs
 from storyloom.storage.passages import Passages
 from storyloom.storage.provenance import ProvenanceRecords
@@ -30,6 +31,7 @@ class UnitOfWork:
     strands: Strands
     steps: Steps
     chapters: Chapters
+    documents: Documents
     passages: Passages
     revisions: Revisions
     jobs: Jobs
@@ -50,6 +52,7 @@ class UnitOfWork:
         self.passages = Passages(self._session, vectors=self._vectors)
         self.steps = Steps(self._session, passages=self.passages)
         self.chapters = Chapters(self._session)
+        self.documents = Documents(self._session)
         self.revisions = Revisions(self._session)
         self.jobs = Jobs(self._session, clock=self._clock)
         self.provenance = ProvenanceRecords(self._session)

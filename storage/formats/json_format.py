@@ -50,6 +50,7 @@ def dump_story(work: UnitOfWork, story_id: str) -> str:
             _passage_entry(passage) for strand in strands for passage in work.passages.of_strand(strand.id)
         ),
         chapters=tuple(chapter for strand in strands for chapter in work.chapters.of_strand(strand.id)),
+        documents=tuple(work.documents.of_story(story_id)),
         provenance=tuple(
             ProvenanceEntry(strand_id=strand.id, depth=depth, slots=found.slots, calls=found.calls)
             for strand in strands
@@ -109,6 +110,7 @@ def _add(work: UnitOfWork, story: Story, file: StoryFile) -> None:
         work.steps.restore(steps[strand.id])
     work.passages.add([_passage(entry) for entry in file.passages])
     work.chapters.add(file.chapters)
+    work.documents.put(file.documents)
     for entry in file.provenance:
         work.provenance.add(entry.strand_id, entry.depth, Provenance(slots=entry.slots, calls=entry.calls))
     for revision in file.revisions:

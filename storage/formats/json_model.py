@@ -6,7 +6,17 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from storyloom.memory.story import Call, Chapter, Mode, PassageKind, Revision, SlotRecord, Step, Strand
+from storyloom.memory.story import (
+    Call,
+    Chapter,
+    Document,
+    Mode,
+    PassageKind,
+    Revision,
+    SlotRecord,
+    Step,
+    Strand,
+)
 
 FORMAT: Final = "storyloom.story"
 VERSION: Final = 2
@@ -70,5 +80,6 @@ class StoryFile(_Entry):
     steps: tuple[Step, ...]
     passages: tuple[PassageEntry, ...]
     chapters: tuple[Chapter, ...] = ()
+    documents: tuple[Document, ...] = ()
     provenance: tuple[ProvenanceEntry, ...]
     revisions: tuple[Revision, ...]

@@ -21,6 +21,7 @@ def faults(file: StoryFile) -> Iterator[str]:
     yield from _moments(file)
     yield from _strands(file)
     yield from _steps(file)
+    yield from _documents(file)
     yield from _passages(file)
     yield from _records(file)
 
@@ -93,8 +94,19 @@ def _steps(file: StoryFile) -> Iterator[str]:
             yield f"strands.{place}.fork_depth: must be 0 to {deepest}"
 
 
+def _documents(file: StoryFile) -> Iterator[str]:
+    seen: set[str] = set()
+    for place, document in enumerate(file.documents):
+        if not document.id or document.id in seen:
+            yield f"documents.{place}.id: is empty or stands there twice"
+        if document.story_id != file.story.id:
+            yield f"documents.{place}.story_id: is another story's"
+        seen.add(document.id)
+
+
 def _passages(file: StoryFile) -> Iterator[str]:
     strands = {strand.id for strand in file.strands}
+    documents = {document.id for document in file.documents}
     seen: set[tuple[str | int, ...]] = set()
     for place, passage in enumerate(file.passages):
         key = (passage.strand_id, passage.depth, passage.kind, passage.source, passage.part)
@@ -103,6 +115,8 @@ def _passages(file: StoryFile) -> Iterator[str]:
         if key in seen or passage.depth < _least_depth(passage.kind):
             yield f"passages.{place}.depth: is below {_least_depth(passage.kind)} or stands there twice"
         seen.add(key)
+        if passage.kind is PassageKind.DOCUMENT and passage.source not in documents:
+            yield f"passages.{place}.source: there is no such document"
         if passage.vector is None and passage.embedder:
             yield f"passages.{place}.vector: is missing"
         elif passage.vector is not None and not _is_vector(passage.vector):

@@ -13,6 +13,7 @@ _KEPT = "id, strand_id, depth, embedder, text, vector"
 
 
 def upgrade() -> None:
+    _move_revisions(sa.Column("state", sa.JSON(), nullable=True))
     _move_passages(_wide_columns(), "strand_id", "depth", "kind", "source", "part")
     op.execute(
         f"INSERT INTO passage ({_KEPT}, kind, source, part) "
@@ -31,6 +32,30 @@ def downgrade() -> None:
         f"INSERT INTO passage ({_KEPT}) SELECT {_KEPT} FROM passage_old WHERE kind = 'paragraph' AND part = 0"
     )
     op.drop_table("passage_old")
+    _move_revisions()
+
+
+def _move_revisions(*further: sa.Column[sa.JSON]) -> None:
+    op.drop_index("ix_revision_story_id_created_at", "revision")
+    op.rename_table("revision", "revision_old")
+    op.create_table(
+        "revision",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("story_id", sa.String(), nullable=False),
+        sa.Column("strand_id", sa.String(), nullable=True),
+        sa.Column("depth", sa.Integer(), nullable=True),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("old", sa.String(), nullable=False),
+        sa.Column("new", sa.String(), nullable=False),
+        *further,
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_revision"),
+        _of_story("revision"),
+    )
+    columns = "id, story_id, strand_id, depth, subject, old, new, created_at"
+    op.execute(f"INSERT INTO revision ({columns}) SELECT {columns} FROM revision_old")
+    op.drop_table("revision_old")
+    op.create_index("ix_revision_story_id_created_at", "revision", ["story_id", "created_at"])
 
 
 def _wide_columns() -> list[sa.Column[str] | sa.Column[int]]:
