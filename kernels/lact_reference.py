@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import silu
 
+from storyloom.kernels.newton_schulz_reference import widened
+
 
 def lact_apply_reference(w0: Tensor, w1: Tensor, w2: Tensor, q: Tensor) -> Tensor:
     """W1(silu(W0 q) ⊙ W2 q) of each token; see :func:`lact.lact_apply`."""
-    gate, up, down, x = (_widened(tensor) for tensor in (w0, w2, w1, q))
+    gate, up, down, x = (widened(tensor) for tensor in (w0, w2, w1, q))
     hidden = silu(x @ gate.mT) * (x @ up.mT)
     return (hidden @ down.mT).to(q.dtype)
 
@@ -20,7 +22,7 @@ def lact_gradients_reference(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The way down of −⟨f(k), v⟩, summed over tokens; see :func:`lact.lact_gradients`."""
     dtype = w0.dtype
-    w0, w1, w2, k, v, rates = (_widened(tensor) for tensor in (w0, w1, w2, k, v, rates))
+    w0, w1, w2, k, v, rates = (widened(tensor) for tensor in (w0, w1, w2, k, v, rates))
     rate0, rate1, rate2 = torch.split(rates.to(k.dtype), 1, dim=-1)
     gate, up = k @ w0.mT, k @ w2.mT
     share = torch.sigmoid(gate)
@@ -31,8 +33,3 @@ def lact_gradients_reference(
     d1 = (rate1 * v).mT @ (active * up)
     d2 = (rate2 * back * active).mT @ k
     return d0.to(dtype), d1.to(dtype), d2.to(dtype)
-
-
-def _widened(tensor: Tensor) -> Tensor:
-    """The tensor in the dtype that the reference computes in: double keeps double, all else is float32."""
-    return tensor if tensor.dtype == torch.float64 else tensor.float()
