@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from storyloom.memory.story import Provenance, Revision, Step, Story, Strand
+from storyloom.memory.story import Document, PassageKind, Provenance, Revision, Step, Story, Strand
 from storyloom.storage.formats.json_model import (
     FORMAT,
     VERSION,
@@ -42,6 +42,7 @@ def parts(new_story: Callable[..., Story], new_step: Callable[..., Step]) -> dic
             PassageEntry(strand_id="main", depth=1, text="a", embedder="e", vector="AACAPw=="),
             PassageEntry(strand_id="main", depth=2, text="b", embedder="", vector=None),
         ],
+        "documents": [Document(story_id="s", id="d", text="c")],
         "provenance": [ProvenanceEntry(strand_id="main", depth=1, slots=(), calls=())],
         "revisions": [revision],
     }
@@ -114,6 +115,13 @@ def double(name: str, place: int) -> Change:
         (put("passages", 0, vector="AACA"), "passages.0.vector: must be base64 of float32 numbers"),
         (put("passages", 0, vector=""), "passages.0.vector: must be base64 of float32 numbers"),
         (put("passages", 0, vector="é"), "passages.0.vector: must be base64 of float32 numbers"),
+        (put("documents", 0, id=""), "documents.0.id: is empty or stands there twice"),
+        (double("documents", 0), "documents.1.id: is empty or stands there twice"),
+        (put("documents", 0, story_id="x"), "documents.0.story_id: is another story's"),
+        (
+            put("passages", 0, kind=PassageKind.DOCUMENT, source="x"),
+            "passages.0.source: there is no such document",
+        ),
         (
             put("provenance", 0, depth=9),
             "provenance.0.depth: there is no such step",
