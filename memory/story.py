@@ -74,6 +74,35 @@ class Dropped:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryChange:
+    """What one step changed in short-term memory, or would change once a person says so."""
+
+    strand_id: str
+    depth: int
+    added: tuple[Note, ...]
+    dropped: tuple[Dropped, ...]
+
+
+class StalePart(StrEnum):
+    """What of a step was made from a text that has been edited since."""
+
+    NOTE = "note"  # what the keeper noted: the step's own paragraph was edited
+    PAGE = "page"  # the short-term memory after it: an earlier one changed
+    PARAGRAPH = "paragraph"  # the paragraph itself: its prompt held something that changed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stale:
+    """A mark: this part of this step was made from what an edit has changed since."""
+
+    strand_id: str
+    depth: int
+    part: StalePart
+    cause: str
+    created_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class ShortMemory:
     """The page of prose that stands for all that happened so far, sentence by sentence."""
@@ -195,11 +224,33 @@ class Chapter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Weaving:
+    """How a step's prompt was made of its slots: with the slot records enough to make it again.
+
+    Attributes:
+        strategy: the weaver's strategy, by name.
+        budget: most tokens that the prompt might have.
+        tokens: tokens that it had.
+        template: the source of the prompt's template, as it was.
+        values: what the template was given beside the slots, as JSON data.
+        lore: where the timed lore stood after the step (who is sticky, who cools down), as JSON data.
+    """
+
+    strategy: str
+    budget: int
+    tokens: int
+    template: str
+    values: Mapping[str, Any]
+    lore: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What the writer saw (``slots``) and every agent's call of one step."""
+    """What the writer saw (``slots``), how it was woven, and every agent's call of one step."""
 
     slots: tuple[SlotRecord, ...]
     calls: tuple[Call, ...]
+    weaving: Weaving | None = None
 
 
 class PassageKind(StrEnum):

@@ -9,6 +9,7 @@ from storyloom.memory.story import (
     Dropped,
     Job,
     JobState,
+    MemoryChange,
     Mode,
     Note,
     Origin,
@@ -21,7 +22,16 @@ from storyloom.memory.story import (
     Strand,
 )
 from storyloom.memory.text import count_words
-from storyloom.storage.tables import CallRow, JobRow, RevisionRow, SlotRow, StepRow, StoryRow, StrandRow
+from storyloom.storage.tables import (
+    CallRow,
+    JobRow,
+    ProposalRow,
+    RevisionRow,
+    SlotRow,
+    StepRow,
+    StoryRow,
+    StrandRow,
+)
 
 _MEMORY = TypeAdapter(ShortMemory)
 _NOTES = TypeAdapter(tuple[Note, ...])
@@ -162,6 +172,37 @@ def call_row(call: Call, *, strand_id: str, depth: int, position: int) -> CallRo
 def call(row: CallRow) -> Call:
     """An agent's call from its row."""
     return Call(**row.model_dump(exclude={"strand_id", "depth", "position"}))
+
+
+def proposal_row(proposal: MemoryChange) -> ProposalRow:
+    """A row from what a step would change in short-term memory."""
+    added, dropped = dump_change(proposal)
+    return ProposalRow(
+        strand_id=proposal.strand_id,
+        depth=proposal.depth,
+        added=added,
+        dropped=dropped,
+    )
+
+
+def proposal(row: ProposalRow) -> MemoryChange:
+    """What a step would change in short-term memory, from its row."""
+    return memory_change(row.strand_id, row.depth, row.added, row.dropped)
+
+
+def dump_change(change: MemoryChange) -> tuple[list[Any], list[Any]]:
+    """The notes that were added and those that were dropped, as JSON data."""
+    return _NOTES.dump_python(change.added, mode="json"), _DROPPED.dump_python(change.dropped, mode="json")
+
+
+def memory_change(strand_id: str, depth: int, added: Any, dropped: Any) -> MemoryChange:
+    """A change of short-term memory from its columns."""
+    return MemoryChange(
+        strand_id=strand_id,
+        depth=depth,
+        added=_NOTES.validate_python(added),
+        dropped=_DROPPED.validate_python(dropped),
+    )
 
 
 def slot_row(slot: SlotRecord, *, strand_id: str, depth: int, position: int) -> SlotRow:

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from storyloom.memory.errors import StepConflict, StrandNotFound
-from storyloom.memory.story import Origin, Plan, Segment, ShortMemory, Step
+from storyloom.memory.story import MemoryChange, Origin, Plan, Segment, ShortMemory, Step
 from storyloom.memory.text import count_words
 from storyloom.storage import ancestry, rows
 from storyloom.storage.ancestry import Span
@@ -80,6 +80,19 @@ class Steps:
             found += self._session.exec(query.order_by(col(StepRow.depth))).all()
         return found[::-1]
 
+    def memory_changes(self, strand_id: str) -> list[MemoryChange]:
+        """What each step through ancestry changed in short-term memory, oldest first."""
+        found: list[MemoryChange] = []
+        for owner_id, low, high in _ranges(ancestry.spans(self._session, strand_id), 1, None):
+            query = select(StepRow.depth, StepRow.added, StepRow.dropped).where(
+                StepRow.strand_id == owner_id, col(StepRow.depth).between(low, high)
+            )
+            found += [
+                rows.memory_change(owner_id, *row)
+                for row in self._session.exec(query.order_by(col(StepRow.depth)))
+            ]
+        return found
+
     def append(self, step: Step) -> None:
         """Add the step that follows the strand's head; its story counts as changed at that moment.
 
@@ -108,9 +121,22 @@ class Steps:
         self._session.flush()
 
     def set_memory(
-        self, strand_id: str, depth: int, memory: ShortMemory, *, origin: Origin = Origin.PERSON
+        self,
+        strand_id: str,
+        depth: int,
+        memory: ShortMemory,
+        *,
+        origin: Origin = Origin.PERSON,
+        change: MemoryChange | None = None,
     ) -> None:
         """Replace the short-term memory after a step that the strand itself owns.
+
+        Args:
+            strand_id: the strand.
+            depth: the step.
+            memory: the new page.
+            origin: where it comes from.
+            change: what the step then counts as having changed; as before when it isn't given.
 
         Raises:
             StrandNotFound: the strand has no step of its own there.
@@ -118,6 +144,8 @@ class Steps:
         row = self._row(strand_id, depth)
         row.memory = rows.dump_memory(memory)
         row.memory_origin = origin.value
+        if change is not None:
+            row.added, row.dropped = rows.dump_change(change)
         self._session.flush()
 
     def set_paragraph(self, strand_id: str, depth: int, text: str, *, origin: Origin = Origin.PERSON) -> None:

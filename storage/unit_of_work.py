@@ -12,8 +12,10 @@ from storyloom.storage.chapters import Chapters
 from storyloom.storage.documents import Documents
 from storyloom.storage.jobs import Jobs
 from storyloom.storage.passages import Passages
+from storyloom.storage.proposals import Proposals
 from storyloom.storage.provenance import ProvenanceRecords
 from storyloom.storage.revisions import Revisions
+from storyloom.storage.stale import StaleMarks
 from storyloom.storage.steps import Steps
 from storyloom.storage.stories import Stories
 from storyloom.storage.strands import Strands
@@ -36,6 +38,8 @@ class UnitOfWork:
     revisions: Revisions
     jobs: Jobs
     provenance: ProvenanceRecords
+    proposals: Proposals
+    stale: StaleMarks
 
     def __init__(
         self, engine: Engine, *, vectors: VectorCache, clock: Callable[[], datetime], writes: bool
@@ -56,6 +60,8 @@ class UnitOfWork:
         self.revisions = Revisions(self._session)
         self.jobs = Jobs(self._session, clock=self._clock)
         self.provenance = ProvenanceRecords(self._session)
+        self.proposals = Proposals(self._session)
+        self.stale = StaleMarks(self._session)
         return self
 
     def __exit__(

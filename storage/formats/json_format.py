@@ -51,6 +51,8 @@ def dump_story(work: UnitOfWork, story_id: str) -> str:
         ),
         chapters=tuple(chapter for strand in strands for chapter in work.chapters.of_strand(strand.id)),
         documents=tuple(work.documents.of_story(story_id)),
+        proposals=tuple(change for strand in strands for change in work.proposals.of_strand(strand.id)),
+        stale=tuple(mark for strand in strands for mark in work.stale.of_strand(strand.id)),
         provenance=tuple(
             ProvenanceEntry(strand_id=strand.id, depth=depth, slots=found.slots, calls=found.calls)
             for strand in strands
@@ -110,6 +112,9 @@ def _add(work: UnitOfWork, story: Story, file: StoryFile) -> None:
         work.steps.restore(steps[strand.id])
     work.passages.add([_passage(entry) for entry in file.passages])
     work.chapters.add(file.chapters)
+    for proposal in file.proposals:
+        work.proposals.add(proposal)
+    work.stale.add(file.stale)
     work.documents.put(file.documents)
     for entry in file.provenance:
         work.provenance.add(entry.strand_id, entry.depth, Provenance(slots=entry.slots, calls=entry.calls))

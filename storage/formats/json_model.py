@@ -10,10 +10,12 @@ from storyloom.memory.story import (
     Call,
     Chapter,
     Document,
+    MemoryChange,
     Mode,
     PassageKind,
     Revision,
     SlotRecord,
+    Stale,
     Step,
     Strand,
 )
@@ -80,6 +82,8 @@ class StoryFile(_Entry):
     steps: tuple[Step, ...]
     passages: tuple[PassageEntry, ...]
     chapters: tuple[Chapter, ...] = ()
+    proposals: tuple[MemoryChange, ...] = ()
+    stale: tuple[Stale, ...] = ()
     documents: tuple[Document, ...] = ()
     provenance: tuple[ProvenanceEntry, ...]
     revisions: tuple[Revision, ...]

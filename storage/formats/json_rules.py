@@ -44,6 +44,7 @@ def _moments(file: StoryFile) -> Iterator[str]:
         "strands": [strand.created_at for strand in file.strands],
         "steps": [step.created_at for step in file.steps],
         "revisions": [revision.created_at for revision in file.revisions],
+        "stale": [mark.created_at for mark in file.stale],
     }
     for name, created in moments.items():
         for place, moment in enumerate(created):
@@ -123,6 +124,20 @@ def _passages(file: StoryFile) -> Iterator[str]:
             yield f"passages.{place}.vector: must be base64 of float32 numbers"
 
 
+def _parts_of_steps(file: StoryFile, steps: set[tuple[str, int]]) -> Iterator[str]:
+    """Proposals and stale marks belong to a step, and at most one of a kind to each."""
+    seen: set[tuple[str, int, str]] = set()
+    keys = {
+        "proposals": [(one.strand_id, one.depth, "proposal") for one in file.proposals],
+        "stale": [(one.strand_id, one.depth, one.part.value) for one in file.stale],
+    }
+    for name, found in keys.items():
+        for place, key in enumerate(found):
+            if key[:2] not in steps or key in seen:
+                yield f"{name}.{place}.depth: there is no such step, or it stands there twice"
+            seen.add(key)
+
+
 def _least_depth(kind: PassageKind) -> int:
     """What belongs to the whole story stands at depth 0."""
     return 0 if kind in {PassageKind.LORE, PassageKind.DOCUMENT} else 1
@@ -130,6 +145,7 @@ def _least_depth(kind: PassageKind) -> int:
 
 def _records(file: StoryFile) -> Iterator[str]:
     steps = {(step.strand_id, step.depth) for step in file.steps}
+    yield from _parts_of_steps(file, steps)
     begun: set[tuple[str, int]] = set()
     for place, chapter in enumerate(file.chapters):
         key = (chapter.strand_id, chapter.depth)
