@@ -122,7 +122,7 @@ def ssd_step(
     _check_kinds("ssd_step", x, a, b, c, state=state)
     if choose_backend("ssd_step", backend, x) == "reference":
         return ssd_step_reference(x, a, b, c, state)
-    from storyloom.kernels.ssd_triton import ssd_step_triton
+    from storyloom.kernels.ssd_step_triton import ssd_step_triton
 
     return ssd_step_triton(x, a, b, c, state)
 

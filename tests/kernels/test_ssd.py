@@ -213,7 +213,7 @@ class TestKernel:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """More than a tile of state and width; a group's heads taken together, and one by one."""
-        monkeypatch.setattr("storyloom.kernels.ssd_triton._PROGRAMS", programs)
+        monkeypatch.setattr("storyloom.kernels.ssd_tiles_triton._PROGRAMS", programs)
         tensors = draw(1, 50, heads=2, groups=1, state=80, width=72, dtype=precision.dtype, device=device)
         compare(tensors, precision.tolerance, chunk=chunk)
 
@@ -399,11 +399,11 @@ class TestOperators:
             torch.library.opcheck(ssd_triton._ssd_backward, arguments, test_utils=self.CHECKS)
 
     def test_step_is_registered_well(self, device: torch.device) -> None:
-        from storyloom.kernels import ssd_triton
+        from storyloom.kernels import ssd_step_triton
 
         x, a, b, c, state = (tensor.detach() for tensor in draw(2, 1, dtype=torch.float32, device=device))
         step = (x[:, 0], a[:, 0], b[:, 0], c[:, 0], state)
-        torch.library.opcheck(ssd_triton._ssd_step, step, test_utils=self.CHECKS)
+        torch.library.opcheck(ssd_step_triton._ssd_step, step, test_utils=self.CHECKS)
 
     @pytest.mark.parametrize("backend", BACKENDS)
     def test_compile(self, backend: Backend, device: torch.device) -> None:
