@@ -9,7 +9,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-_LOG2E = 1.4426950408889634
+from storyloom.kernels.operators import operator
+from storyloom.kernels.softmax_triton import LN2, LOG2E, raise_top
+from storyloom.kernels.tiles_triton import tile_of
+
 # More parts than this cost the second kernel more than they gain the first.
 _MAX_PARTS = 64
 # Programs that keep a device busy, a multiprocessor; and multiprocessors where none can be asked.
@@ -17,7 +20,7 @@ _WAVES = 2
 _FEW = 4
 
 
-@torch.library.custom_op("storyloom::gather_decode", mutates_args=())
+@operator("storyloom::gather_decode")
 def gather_decode_triton(
     q: Tensor,
     k: Tensor,
@@ -55,7 +58,7 @@ def gather_decode_triton(
         q, k, v, indices, logits, gates, ends, part_o, part_lse,
         *q.stride(), *k.stride(), *v.stride(), *indices.stride(), *logits.stride(), *gates.stride(),
         *ends.stride(),
-        batch, queries, kv_length, units, part, scale * _LOG2E,
+        batch, queries, kv_length, units, part, scale * LOG2E.value,
         KV_HEADS=kv_heads, GROUP=group, WIDTH=width, BLOCK=block, GROUPED=grouped, GATED=gated,
         HAS_LENGTHS=lengths is not None, WHOLE=parts == 1, **config,
     )  # fmt: skip
@@ -82,11 +85,11 @@ def _config(dtype: torch.dtype, rows: int, width: int, block: int, grouped: bool
     wide = width * dtype.itemsize
     tokens = 128 if wide <= 128 else 64 if wide <= 512 else 32
     if grouped:
-        tokens = min(tokens, max(16, triton.next_power_of_2(block)))
+        tokens = min(tokens, tile_of(block))
     return {
-        "BLOCK_M": min(64, max(16, triton.next_power_of_2(rows))),
+        "BLOCK_M": min(64, tile_of(rows)),
         "BLOCK_N": tokens,
-        "BLOCK_D": max(16, triton.next_power_of_2(width)),
+        "BLOCK_D": tile_of(width),
         "num_warps": 4 if wide <= 512 else 8,
         "num_stages": 3 if wide <= 256 else 2,
     }
@@ -112,13 +115,11 @@ def _scores(queries, keys, live, scale):
 @triton.jit
 def _add(scores, values, top, total, acc):
     """Add a tile of tokens to a running softmax: highest score, sum of weights, weighted values."""
-    highest = tl.maximum(top, tl.max(scores, 1))
-    base = tl.where(highest == float("-inf"), 0.0, highest)
+    top, base, shrink = raise_top(top, tl.max(scores, 1))
     weights = tl.exp2(scores - base[:, None])
-    shrink = tl.exp2(top - base)
     total = total * shrink + tl.sum(weights, 1)
     acc = acc * shrink[:, None] + tl.dot(weights.to(values.dtype), values, input_precision="ieee")
-    return highest, total, acc
+    return top, total, acc
 
 
 @triton.jit
@@ -169,14 +170,12 @@ def _attend_blocks(
             own_top, own_total, own_acc = _add(scores, values, own_top, own_total, own_acc)
         empty = own_total == 0
         own = tl.where(empty, 0.0, own_top) + _log2(tl.where(empty, 1.0, own_total))
-        logit = tl.load(logits_ptr + slot * g_s, mask=real, other=0.0).to(tl.float32) * 1.4426950408889634
+        logit = tl.load(logits_ptr + slot * g_s, mask=real, other=0.0).to(tl.float32) * LOG2E
         logit = tl.where(empty, float("-inf"), own + gate * (logit - own))
-        highest = tl.maximum(top, logit)
-        base = tl.where(highest == float("-inf"), 0.0, highest)
-        weight, shrink = tl.exp2(logit - base), tl.exp2(top - base)
+        top, base, shrink = raise_top(top, logit)
+        weight = tl.exp2(logit - base)
         total = total * shrink + weight
         acc = acc * shrink[:, None] + own_acc * (weight / tl.where(empty, 1.0, own_total))[:, None]
-        top = highest
     return top, total, acc
 
 
@@ -233,7 +232,7 @@ def _attend(
     acc = acc / tl.where(total == 0, 1.0, total)[:, None]
     lse = tl.where(total == 0, 0.0, top) + _log2(total)
     if WHOLE:
-        lse = lse * 0.6931471805599453
+        lse = lse * LN2
     to = ((tl.program_id(1).to(tl.int64) * batch + b) * queries + query) * (KV_HEADS * GROUP) + head
     tl.store(lse_ptr + to, lse, mask=real)
     tl.store(o_ptr + to[:, None] * WIDTH + d[None, :], acc.to(o_ptr.dtype.element_ty), mask=stored)
@@ -258,4 +257,4 @@ def _combine(
     )  # fmt: skip
     o = tl.sum(weights[:, None] * o, 0) / tl.where(total == 0, 1.0, total)
     tl.store(o_ptr + row * WIDTH + d, o.to(o_ptr.dtype.element_ty), mask=d < WIDTH)
-    tl.store(lse_ptr + row, (top + _log2(total)) * 0.6931471805599453)
+    tl.store(lse_ptr + row, (top + _log2(total)) * LN2)
