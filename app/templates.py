@@ -4,6 +4,7 @@ Story, lore and memory text are values of a template, never its source.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from storyloom.memory.generation import Message, Role
 # further templates' business.
 _TURN_NAMES: tuple[Role, ...] = ("system", "user", "assistant")
 _MARK = "\x1e"
+_MOST_COMPILED = 32  # templates kept ready; a step renders each of a dozen many times over
 # What a template can do wrong when it is read or run: its syntax, its encoding, its arithmetic, a
 # value that isn't there, a loop beyond the sandbox's bound.
 _BREAKS = (
@@ -51,6 +53,7 @@ class Templates:
             autoescape=False,  # prompts are plain text
         )
         self._environment.globals["turn"] = _turn
+        self._compiled = lru_cache(maxsize=_MOST_COMPILED)(self._environment.from_string)
 
     def messages(self, name: str, **values: Any) -> tuple[Message, ...]:
         """The chat turns of template ``name``; white space around a turn is taken off.
@@ -58,10 +61,7 @@ class Templates:
         Raises:
             InvalidSetting: a user's own template is broken.
         """
-        turns = self._render(name, values).split(_MARK)[1:]
-        if not turns:
-            raise self._broken(name, 'it writes no turn: {% call turn("user") %}…{% endcall %}')
-        return tuple(Message(_role(turn), turn.partition("\n")[2].strip()) for turn in turns)
+        return self.rendered(name, self.source(name), values)
 
     def text(self, name: str, **values: Any) -> str:
         """A template without turns, for plain completion.
@@ -69,12 +69,35 @@ class Templates:
         Raises:
             InvalidSetting: a user's own template is broken.
         """
-        return self._render(name, values).strip()
+        return self._render(name, self.source(name), values).strip()
 
-    def _render(self, name: str, values: dict[str, Any]) -> str:
+    def source(self, name: str) -> str:
+        """The source of template ``name``, a user's own file before ours.
+
+        Raises:
+            InvalidSetting: there is none, or it can't be read.
+        """
+        try:
+            assert self._environment.loader is not None
+            return self._environment.loader.get_source(self._environment, f"{name}.j2")[0]
+        except _BREAKS as error:
+            raise self._broken(name, str(error) or type(error).__name__) from error
+
+    def rendered(self, name: str, source: str, values: Mapping[str, Any]) -> tuple[Message, ...]:
+        """The chat turns of a template's source, such as one that was kept; ``name`` is for errors.
+
+        Raises:
+            InvalidSetting: the source is broken.
+        """
+        turns = self._render(name, source, values).split(_MARK)[1:]
+        if not turns:
+            raise self._broken(name, 'it writes no turn: {% call turn("user") %}…{% endcall %}')
+        return tuple(Message(_role(turn), turn.partition("\n")[2].strip()) for turn in turns)
+
+    def _render(self, name: str, source: str, values: Mapping[str, Any]) -> str:
         values = {key: _without_mark(value) for key, value in values.items()}
         try:
-            return self._environment.get_template(f"{name}.j2").render(**values)
+            return self._compiled(source).render(**values)
         except _BREAKS as error:
             raise self._broken(name, str(error) or type(error).__name__) from error
 

@@ -170,6 +170,11 @@ class SlotRecord:
     parts: Mapping[str, float] = field(default_factory=dict)
     cut: str = ""
 
+    @property
+    def entered(self) -> bool:
+        """Whether any of it stands in the prompt."""
+        return bool(self.text) and (not self.cut or self.tokens > 0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:

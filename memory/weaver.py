@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import repeat
 from typing import Literal
 
 from storyloom.memory.errors import PromptTooLong
@@ -20,12 +21,21 @@ Texts = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A piece of text that competes for room, with the row that it comes from."""
+    """A piece of text that competes for room, with the row that it comes from.
+
+    Attributes:
+        text: what enters.
+        source: the row.
+        score: why it won, where items competed.
+        parts: the parts of the score by name.
+        pinned: it gives way only when nothing else can, and its cut is told.
+    """
 
     text: str
     source: str
     score: float | None = None
     parts: Mapping[str, float] = field(default_factory=dict)
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,27 +44,41 @@ class Slot:
 
     Attributes:
         name: what the template calls it.
-        items: best first, or in the order in which they are read.
+        items: in the order in which they are read.
         priority: slots of a lower priority are cut first.
-        gives_way: ``items``: whole items go, the last one first; ``start``: its text loses
-            sentences from the beginning; ``never``: a prompt without it makes no sense.
-        max_tokens: most tokens that all its items hold together, or None.
+        gives_way: ``items``: whole items go, the last one first; ``early_items``: the first one first;
+            ``start``: its text loses sentences from the beginning; ``never``: a prompt without it makes
+            no sense.
+        min_tokens: it isn't cut below them while another slot, whatever its priority, can give up
+            something without falling below its own.
+        max_tokens: most tokens that its items hold together, or None; pinned ones stay all the same.
     """
 
     name: str
     items: tuple[Item, ...]
     priority: int = 0
-    gives_way: Literal["items", "start", "never"] = "items"
+    gives_way: Literal["items", "early_items", "start", "never"] = "items"
+    min_tokens: int = 0
     max_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Woven:
-    """A prompt that fits, and its provenance: a record an item, in the order of the slots."""
+    """A prompt that fits, and its provenance.
+
+    Attributes:
+        prompt: what fits.
+        tokens: its tokens.
+        texts: what is left of each slot.
+        records: a record an item, in the order of the slots.
+        lost: those of pinned items that had to be cut.
+    """
 
     prompt: Prompt
     tokens: int
+    texts: Texts
     records: tuple[SlotRecord, ...]
+    lost: tuple[SlotRecord, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +108,10 @@ def weave(
 ) -> Woven:
     """Cut the least important text until the rendered prompt fits.
 
-    Long text costs little more than short: how many pieces must go is found by halving.
+    Each slot is held to its own maximum first. Then text goes in three rounds, in each from the slot of
+    lowest priority to that of highest: what a slot holds beyond its minimum; then the minimum too; and
+    what is pinned at last. Long text costs little more than short: how many pieces must go is found by
+    halving.
 
     Args:
         slots: everything that would enter, each with its priority; no two of one name.
@@ -100,20 +127,14 @@ def weave(
         raise ValueError("two slots have the same name: one's text would stand in the other's place")
     count = cache(count)
     strips = [_strip(slot, item, language) for slot in slots for item in slot.items]
-    capped: list[int] = []
-    further: list[int] = []
-    # Lowest priority first; of equals, the one that stands last in the prompt.
-    for _, slot in sorted(enumerate(slots), key=lambda entry: (entry[1].priority, -entry[0])):
-        cuts = list(_cuts(slot, strips))
-        own = _cap(slot, cuts, strips, count)
-        capped += cuts[:own]
-        further += cuts[own:]
+    capped, further = _order(slots, strips, count)
 
-    def prompt_after(cuts: int) -> Prompt:
-        return render(_texts(slots, strips, Counter(capped + further[:cuts])))
+    def left_after(cuts: int) -> Texts:
+        return _texts(slots, strips, Counter(capped + further[:cuts]))
 
-    needed = _least(len(further), lambda cuts: count(prompt_after(cuts)) <= budget)
-    prompt = prompt_after(needed)
+    needed = _least(len(further), lambda cuts: count(render(left_after(cuts))) <= budget)
+    texts = left_after(needed)
+    prompt = render(texts)
     tokens = count(prompt)
     if tokens > budget:
         raise PromptTooLong(
@@ -123,7 +144,11 @@ def weave(
         )
     gone = Counter(capped + further[:needed])
     records = tuple(_record(strip, gone[place], count) for place, strip in enumerate(strips))
-    return Woven(prompt=prompt, tokens=tokens, records=records)
+    pinned = [strip.item.pinned for strip in strips]
+    lost = tuple(
+        record for record, is_pinned in zip(records, pinned, strict=True) if is_pinned and record.cut
+    )
+    return Woven(prompt=prompt, tokens=tokens, texts=texts, records=records, lost=lost)
 
 
 def _strip(slot: Slot, item: Item, language: str) -> _Strip:
@@ -137,28 +162,51 @@ def _strip(slot: Slot, item: Item, language: str) -> _Strip:
     return _Strip(slot.name, item, (0, *starts[1:]))
 
 
-def _cuts(slot: Slot, strips: Sequence[_Strip]) -> Iterator[int]:
+def _order(
+    slots: Sequence[Slot], strips: Sequence[_Strip], count: Callable[[Prompt], int]
+) -> tuple[list[int], list[int]]:
+    """Which strip gives up a piece: for the slots' own maxima, and then, in this order, for the budget."""
+    capped: list[int] = []
+    spare: list[int] = []
+    needed: list[int] = []
+    pinned: list[int] = []
+    # Lowest priority first; of equals, the one that stands last in the prompt.
+    for _, slot in sorted(enumerate(slots), key=lambda entry: (entry[1].priority, -entry[0])):
+        own = {place: strip for place, strip in enumerate(strips) if strip.slot == slot.name}
+        cuts = list(_cuts(slot, own))
+        loose = [place for place in cuts if not own[place].item.pinned]
+        over, beyond = _bounds(slot, own, loose, count)
+        capped += loose[:over]
+        spare += loose[over:beyond]
+        needed += loose[beyond:]
+        pinned += [place for place in cuts if own[place].item.pinned]
+    return capped, spare + needed + pinned
+
+
+def _cuts(slot: Slot, own: Mapping[int, _Strip]) -> Iterator[int]:
     """The places of the strips that give up a piece, in the order in which the slot gives way."""
-    own = [(place, len(strip.starts)) for place, strip in enumerate(strips) if strip.slot == slot.name]
     if slot.gives_way == "never":
         return
-    for place, pieces in own if slot.gives_way == "start" else reversed(own):
-        for _ in range(pieces):
-            yield place
+    places = reversed(list(own)) if slot.gives_way == "items" else iter(own)
+    for place in places:
+        yield from repeat(place, len(own[place].starts))
 
 
-def _cap(slot: Slot, cuts: Sequence[int], strips: Sequence[_Strip], count: Callable[[Prompt], int]) -> int:
-    """How many cuts hold the slot to its own maximum, before slots compete with each other."""
-    most = slot.max_tokens
-    if most is None:
-        return 0
+def _bounds(
+    slot: Slot, own: Mapping[int, _Strip], cuts: Sequence[int], count: Callable[[Prompt], int]
+) -> tuple[int, int]:
+    """How many cuts hold the slot to its maximum, and how many there may be before it is at its minimum."""
 
-    def fits(number: int) -> bool:
+    def held(number: int) -> int:
         gone = Counter(cuts[:number])
-        left = [strips[place].kept(gone[place]) for place in dict.fromkeys(cuts)]
-        return sum(count(text) for text in left if text) <= most
+        text = " ".join(filter(None, (strip.kept(gone[place]) for place, strip in own.items())))
+        return count(text) if text else 0
 
-    return _least(len(cuts), fits)
+    most, least = slot.max_tokens, slot.min_tokens
+    over = 0 if most is None else _least(len(cuts), lambda number: held(number) <= most)
+    if not cuts or least <= 0 or held(len(cuts)) >= least:
+        return over, len(cuts)
+    return over, max(over, _least(len(cuts), lambda number: held(number) < least) - 1)
 
 
 def _least(most: int, fits: Callable[[int], bool]) -> int:
@@ -176,11 +224,11 @@ def _least(most: int, fits: Callable[[int], bool]) -> int:
 
 
 def _texts(slots: Sequence[Slot], strips: Sequence[_Strip], gone: Mapping[int, int]) -> Texts:
-    texts: dict[str, tuple[str, ...]] = {slot.name: () for slot in slots}
+    texts: dict[str, list[str]] = {slot.name: [] for slot in slots}
     for place, strip in enumerate(strips):
-        if kept := strip.kept(gone[place]):
-            texts[strip.slot] += (kept,)
-    return texts
+        if kept := strip.kept(gone.get(place, 0)):
+            texts[strip.slot].append(kept)
+    return {name: tuple(own) for name, own in texts.items()}
 
 
 def _record(strip: _Strip, gone: int, count: Callable[[Prompt], int]) -> SlotRecord:

@@ -1,4 +1,4 @@
-"""Provenance: what went into each step's prompt, and every agent's call."""
+"""Provenance: what went into each step's prompt, how it was woven, and every agent's call."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from sqlmodel import Session, col, select
 
 from storyloom.memory.story import Call, Provenance, SlotRecord
 from storyloom.storage import rows
-from storyloom.storage.tables import CallRow, SlotRow
+from storyloom.storage.tables import CallRow, SlotRow, WeavingRow
 
 
 class ProvenanceRecords:
@@ -25,6 +25,8 @@ class ProvenanceRecords:
             rows.call_row(call, strand_id=strand_id, depth=depth, position=position)
             for position, call in enumerate(provenance.calls)
         )
+        if provenance.weaving is not None:
+            self._session.add(rows.weaving_row(provenance.weaving, strand_id=strand_id, depth=depth))
         self._session.flush()
 
     def get(self, strand_id: str, depth: int) -> Provenance:
@@ -39,9 +41,11 @@ class ProvenanceRecords:
             .where(CallRow.strand_id == strand_id, CallRow.depth == depth)
             .order_by(col(CallRow.position))
         )
+        weaving = self._session.get(WeavingRow, (strand_id, depth))
         return Provenance(
             slots=tuple(rows.slot(row) for row in self._session.exec(slots)),
             calls=tuple(rows.call(row) for row in self._session.exec(calls)),
+            weaving=None if weaving is None else rows.weaving(weaving),
         )
 
     def of_strand(self, strand_id: str) -> Iterator[tuple[int, Provenance]]:
@@ -61,5 +65,8 @@ class ProvenanceRecords:
             found.setdefault(slot.depth, ([], []))[0].append(rows.slot(slot))
         for call in self._session.exec(calls):
             found.setdefault(call.depth, ([], []))[1].append(rows.call(call))
-        for depth in sorted(found):
-            yield depth, Provenance(slots=tuple(found[depth][0]), calls=tuple(found[depth][1]))
+        weavings = select(WeavingRow).where(WeavingRow.strand_id == strand_id)
+        woven = {row.depth: rows.weaving(row) for row in self._session.exec(weavings)}
+        for depth in sorted(found.keys() | woven.keys()):
+            records, made = found.get(depth, ((), ()))
+            yield depth, Provenance(slots=tuple(records), calls=tuple(made), weaving=woven.get(depth))

@@ -20,6 +20,7 @@ from storyloom.memory.story import (
     Step,
     Story,
     Strand,
+    Weaving,
 )
 from storyloom.memory.text import count_words
 from storyloom.storage.tables import (
@@ -31,6 +32,7 @@ from storyloom.storage.tables import (
     StepRow,
     StoryRow,
     StrandRow,
+    WeavingRow,
 )
 
 _MEMORY = TypeAdapter(ShortMemory)
@@ -224,3 +226,22 @@ def slot_row(slot: SlotRecord, *, strand_id: str, depth: int, position: int) -> 
 def slot(row: SlotRow) -> SlotRecord:
     """An item of provenance from its row."""
     return SlotRecord(**row.model_dump(exclude={"strand_id", "depth", "position"}))
+
+
+def weaving_row(weaving: Weaving, *, strand_id: str, depth: int) -> WeavingRow:
+    """A row from how a step's prompt was made."""
+    return WeavingRow(
+        strand_id=strand_id,
+        depth=depth,
+        strategy=weaving.strategy,
+        budget=weaving.budget,
+        tokens=weaving.tokens,
+        template=weaving.template,
+        values=dict(weaving.values),
+        lore=dict(weaving.lore),
+    )
+
+
+def weaving(row: WeavingRow) -> Weaving:
+    """How a step's prompt was made, from its row."""
+    return Weaving(**row.model_dump(exclude={"strand_id", "depth"}))

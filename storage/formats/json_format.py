@@ -54,7 +54,13 @@ def dump_story(work: UnitOfWork, story_id: str) -> str:
         proposals=tuple(change for strand in strands for change in work.proposals.of_strand(strand.id)),
         stale=tuple(mark for strand in strands for mark in work.stale.of_strand(strand.id)),
         provenance=tuple(
-            ProvenanceEntry(strand_id=strand.id, depth=depth, slots=found.slots, calls=found.calls)
+            ProvenanceEntry(
+                strand_id=strand.id,
+                depth=depth,
+                slots=found.slots,
+                calls=found.calls,
+                weaving=found.weaving,
+            )
             for strand in strands
             for depth, found in work.provenance.of_strand(strand.id)
         ),
@@ -117,7 +123,8 @@ def _add(work: UnitOfWork, story: Story, file: StoryFile) -> None:
     work.stale.add(file.stale)
     work.documents.put(file.documents)
     for entry in file.provenance:
-        work.provenance.add(entry.strand_id, entry.depth, Provenance(slots=entry.slots, calls=entry.calls))
+        found = Provenance(slots=entry.slots, calls=entry.calls, weaving=entry.weaving)
+        work.provenance.add(entry.strand_id, entry.depth, found)
     for revision in file.revisions:
         work.revisions.add(revision)
 

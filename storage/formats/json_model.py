@@ -18,6 +18,7 @@ from storyloom.memory.story import (
     Stale,
     Step,
     Strand,
+    Weaving,
 )
 
 FORMAT: Final = "storyloom.story"
@@ -67,6 +68,7 @@ class ProvenanceEntry(_Entry):
     depth: int
     slots: tuple[SlotRecord, ...]
     calls: tuple[Call, ...]
+    weaving: Weaving | None = None
 
 
 class StoryFile(_Entry):

@@ -22,6 +22,7 @@ from storyloom.memory.story import (
     Step,
     Story,
     Strand,
+    Weaving,
 )
 from storyloom.storage.database import Database
 
@@ -160,6 +161,14 @@ def provenance() -> Provenance:
                 seconds=0.0,
                 verdict="too short",
             ),
+        ),
+        weaving=Weaving(
+            strategy="budgeted",
+            budget=7_000,
+            tokens=412,
+            template="{{ premise }} 鐘",
+            values={"language": "en", "note_depth": None, "order": ["premise", "plan"]},
+            lore={"firings": {"a": {"depth": 2, "mark": "x"}}},
         ),
     )
 

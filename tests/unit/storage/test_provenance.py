@@ -14,16 +14,20 @@ def test_slots_and_calls_come_back_in_their_order(
     database: Database, story: Story, grow: Grow, provenance: Provenance
 ) -> None:
     assert story
-    grow("main", 1, 3)
+    grow("main", 1, 4)
     with database.unit_of_work() as work:
         work.provenance.add("main", 2, provenance)
         work.provenance.add("main", 3, Provenance(slots=provenance.slots[:1], calls=()))
+        work.provenance.add("main", 4, Provenance(slots=(), calls=(), weaving=provenance.weaving))
         work.commit()
     with database.unit_of_work(write=False) as work:
         assert work.provenance.get("main", 1) == Provenance(slots=(), calls=())
         assert work.provenance.get("main", 2) == provenance
-        assert [depth for depth, _ in work.provenance.of_strand("main")] == [2, 3]
-        assert dict(work.provenance.of_strand("main"))[2] == provenance
+        assert [depth for depth, _ in work.provenance.of_strand("main")] == [2, 3, 4]
+        found = dict(work.provenance.of_strand("main"))
+        assert found[2] == provenance
+        assert found[3].weaving is None
+        assert found[4].weaving == provenance.weaving
 
 
 def test_prompts_are_kept_small(database: Database, story: Story, grow: Grow) -> None:
