@@ -7,7 +7,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from storyloom.kernels.slstm_triton import ROWS, WARPS, block_of, matrix_gradient, product, sigmoid, tanh
+from storyloom.kernels.activations_triton import sigmoid, tanh
+from storyloom.kernels.cells_triton import ROWS, WARPS, matrix_gradient, own_cell, product
+from storyloom.kernels.operators import operator
+from storyloom.kernels.tiles_triton import tile_of
 
 
 @triton.jit
@@ -36,15 +39,9 @@ def _forward_kernel(
     ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """All steps of one head of some sequences; the next step's inputs are on their way during each."""
-    head = tl.program_id(0).to(tl.int64)
-    rows = (tl.program_id(1) * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]
-    columns = tl.arange(0, BLOCK)
-    wide = (columns < width)[None, :]
-    inside = (rows < batch) & wide
-    square = (columns < width)[:, None] & (columns < width)[None, :]
+    head, rows, columns, place, wide, inside, square = own_cell(batch, heads, width, ROWS, BLOCK)
     r_at = recurrent + head * r_head + columns[:, None] * r_column + columns[None, :] * r_row
     r_r, r_z, r_n = _three(r_at, r_gate, square)
-    place = (rows * heads + head) * width + columns[None, :]
     h = tl.load(h_in + place, mask=inside, other=0.0)
     x_at = gates + rows * x_batch + head * x_head + columns[None, :] * x_column
     x_r, x_z, x_n = _three(x_at, x_gate, inside)
@@ -70,16 +67,10 @@ def _backward_kernel(
     ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """All steps of one head of some sequences, the last first; the gates are made again from the h before."""
-    head = tl.program_id(0).to(tl.int64)
-    rows = (tl.program_id(1) * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]
-    columns = tl.arange(0, BLOCK)
-    wide = (columns < width)[None, :]
-    inside = (rows < batch) & wide
-    square = (columns < width)[:, None] & (columns < width)[None, :]
+    head, rows, columns, place, wide, inside, square = own_cell(batch, heads, width, ROWS, BLOCK)
     r_base = recurrent + head * r_head
     r_r, r_z, r_n = _three(r_base + columns[:, None] * r_column + columns[None, :] * r_row, r_gate, square)
     t_r, t_z, t_n = _three(r_base + columns[:, None] * r_row + columns[None, :] * r_column, r_gate, square)
-    place = (rows * heads + head) * width + columns[None, :]
     dh = tl.load(dh_end + place, mask=inside, other=0.0)
     h_start = tl.load(h_in + place, mask=inside, other=0.0)
     # Where each sequence ends backward: at once, one that isn't there.
@@ -127,7 +118,7 @@ def _made(gates: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
     return gates.new_empty((batch, length, heads, width)), h.new_empty(h.shape)
 
 
-@torch.library.custom_op("storyloom::gru", mutates_args=())
+@operator("storyloom::gru")
 def _forward(gates: Tensor, recurrent: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
     out, end = _made(gates, h)
     if out.numel():
@@ -135,7 +126,7 @@ def _forward(gates: Tensor, recurrent: Tensor, h: Tensor) -> tuple[Tensor, Tenso
         _forward_kernel[(heads, triton.cdiv(batch, ROWS))](
             gates, recurrent, h.contiguous(), out, end,
             *gates.stride(), *recurrent.stride(), batch, length, heads, width,
-            ROWS=ROWS, BLOCK=block_of(width), num_warps=WARPS,
+            ROWS=ROWS, BLOCK=tile_of(width), num_warps=WARPS,
         )  # fmt: skip
     return out, end
 
@@ -145,7 +136,7 @@ def _(gates: Tensor, _: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
     return _made(gates, h)
 
 
-@torch.library.custom_op("storyloom::gru_backward", mutates_args=())
+@operator("storyloom::gru_backward")
 def _backward(
     grad: Tensor, dh: Tensor, gates: Tensor, recurrent: Tensor, out: Tensor, h: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -159,7 +150,7 @@ def _backward(
     _backward_kernel[(heads, triton.cdiv(batch, ROWS))](
         grad, gates, recurrent, out, h, dh.contiguous(), dgates, inner, start,
         *grad.stride(), *gates.stride(), *recurrent.stride(), batch, length, heads, width,
-        ROWS=ROWS, BLOCK=block_of(width), num_warps=WARPS,
+        ROWS=ROWS, BLOCK=tile_of(width), num_warps=WARPS,
     )  # fmt: skip
     early = matrix_gradient(dgates[:, :, :, :2], out, h)
     late = matrix_gradient(inner, out, h)

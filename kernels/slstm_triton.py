@@ -7,61 +7,17 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from storyloom.kernels.activations_triton import log_sigmoid, sigmoid, tanh
+from storyloom.kernels.cells_triton import ROWS, WARPS, matrix_gradient, own_cell, product
+from storyloom.kernels.operators import operator
+from storyloom.kernels.tiles_triton import tile_of
+
 LOWEST_GATE = tl.constexpr(-1e30)
-# Sequences of a program: the fewest that a matrix unit takes.
-ROWS = 16
-# Compiled for an H100 with bfloat16 heads of 64, eight warps spill next to nothing where four do. Float32
-# products go without matrix units and spill either way.
-WARPS = 8
-# Tokens of a tile when the matrices' gradients are summed, and tiles that one program takes at least.
-_TOKENS = 64
-_TILES_EACH = 8
-
-
-def block_of(width: int) -> int:
-    """Columns of a tile: a power of two that a matrix unit takes."""
-    return max(16, int(triton.next_power_of_2(width)))
 
 
 @triton.jit
-def sigmoid(x):
-    """The logistic function, without overflow; NaN stays."""
-    small = tl.exp(-tl.abs(x))
-    return tl.where(x < 0, small, 1.0) / (1 + small)
-
-
-@triton.jit
-def tanh(x):
-    """The hyperbolic tangent by an exponential, without overflow; NaN stays."""
-    small = tl.exp(-2 * tl.abs(x))
-    return tl.where(x < 0, small - 1, 1 - small) / (1 + small)
-
-
-@triton.jit
-def log_sigmoid(x):
-    """The logarithm of the logistic function, without overflow; NaN stays."""
-    return tl.minimum(x, 0.0) - tl.log(1 + tl.exp(-tl.abs(x)))
-
-
-@triton.jit
-def product(rows, matrix):
-    """Rows by a matrix, in the matrix's dtype, summed in float32."""
-    return tl.dot(rows.to(matrix.dtype), matrix, input_precision="ieee")
-
-
-@triton.jit
-def _read(at, gate, mask):
-    """The four gates' inputs."""
-    i = tl.load(at, mask=mask, other=0.0).to(tl.float32)
-    f = tl.load(at + gate, mask=mask, other=0.0).to(tl.float32)
-    z = tl.load(at + 2 * gate, mask=mask, other=0.0).to(tl.float32)
-    o = tl.load(at + 3 * gate, mask=mask, other=0.0).to(tl.float32)
-    return i, f, z, o
-
-
-@triton.jit
-def _matrices(at, gate, mask):
-    """The four gates' matrices."""
+def _four(at, gate, mask):
+    """The four gates' inputs, or their matrices."""
     i = tl.load(at, mask=mask, other=0.0)
     f = tl.load(at + gate, mask=mask, other=0.0)
     z = tl.load(at + 2 * gate, mask=mask, other=0.0)
@@ -76,32 +32,26 @@ def _forward_kernel(
     TRACED: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """All steps of one head of some sequences; the next step's inputs are on their way during each."""
-    head = tl.program_id(0).to(tl.int64)
-    rows = (tl.program_id(1) * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]
-    columns = tl.arange(0, BLOCK)
-    wide = (columns < width)[None, :]
-    inside = (rows < batch) & wide
-    square = (columns < width)[:, None] & (columns < width)[None, :]
+    head, rows, columns, place, wide, inside, square = own_cell(batch, heads, width, ROWS, BLOCK)
     # Transposed: rows of h times these are the gates.
     r_at = recurrent + head * r_head + columns[:, None] * r_column + columns[None, :] * r_row
-    r_i, r_f, r_z, r_o = _matrices(r_at, r_gate, square)
-    place = (rows * heads + head) * width + columns[None, :]
+    r_i, r_f, r_z, r_o = _four(r_at, r_gate, square)
     h = tl.load(h_in + place, mask=inside, other=0.0)
     c = tl.load(c_in + place, mask=inside, other=0.0)
     n = tl.load(n_in + place, mask=inside, other=0.0)
     m = tl.where(n > 0, tl.load(m_in + place, mask=inside, other=0.0), LOWEST_GATE)
     x_at = gates + rows * x_batch + head * x_head + columns[None, :] * x_column
-    x_i, x_f, x_z, x_o = _read(x_at, x_gate, inside)
+    x_i, x_f, x_z, x_o = _four(x_at, x_gate, inside)
     at = (rows * length * heads + head) * width + columns[None, :]
     # The steps of each sequence: none of one that isn't there.
     steps = tl.where(rows < batch, length, 0)
     for step in range(length):
         x_at += x_step
-        next_i, next_f, next_z, next_o = _read(x_at, x_gate, (step + 1 < steps) & wide)
-        g_i = x_i + product(h, r_i)
-        kept = log_sigmoid(x_f + product(h, r_f)) + m
-        z = tanh(x_z + product(h, r_z))
-        o = sigmoid(x_o + product(h, r_o))
+        next_i, next_f, next_z, next_o = _four(x_at, x_gate, (step + 1 < steps) & wide)
+        g_i = x_i.to(tl.float32) + product(h, r_i)
+        kept = log_sigmoid(x_f.to(tl.float32) + product(h, r_f)) + m
+        z = tanh(x_z.to(tl.float32) + product(h, r_z))
+        o = sigmoid(x_o.to(tl.float32) + product(h, r_o))
         m = tl.maximum(kept, g_i)
         enter, keep = tl.exp(g_i - m), tl.exp(kept - m)
         c = keep * c + enter * z
@@ -143,18 +93,12 @@ def _backward_kernel(  # noqa: PLR0915
     The gates are made again from their inputs and the h before: four products more a step, off the chain of
     dependencies, instead of four numbers more to keep for each that h has.
     """
-    head = tl.program_id(0).to(tl.int64)
-    rows = (tl.program_id(1) * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]
-    columns = tl.arange(0, BLOCK)
-    wide = (columns < width)[None, :]
-    inside = (rows < batch) & wide
-    square = (columns < width)[:, None] & (columns < width)[None, :]
+    head, rows, columns, place, wide, inside, square = own_cell(batch, heads, width, ROWS, BLOCK)
     r_base = recurrent + head * r_head
     r_at = r_base + columns[:, None] * r_column + columns[None, :] * r_row
-    r_i, r_f, r_z, r_o = _matrices(r_at, r_gate, square)
+    r_i, r_f, r_z, r_o = _four(r_at, r_gate, square)
     t_at = r_base + columns[:, None] * r_row + columns[None, :] * r_column
-    t_i, t_f, t_z, t_o = _matrices(t_at, r_gate, square)
-    place = (rows * heads + head) * width + columns[None, :]
+    t_i, t_f, t_z, t_o = _four(t_at, r_gate, square)
     dh = tl.load(dh_end + place, mask=inside, other=0.0)
     dc = tl.load(dc_end + place, mask=inside, other=0.0)
     dn = tl.load(dn_end + place, mask=inside, other=0.0)
@@ -172,24 +116,24 @@ def _backward_kernel(  # noqa: PLR0915
     _, c, n, m = _before(out, c_trace, n_trace, m_trace, at, inside)
     at -= heads * width
     h_old, c_old, n_old, m_old = _before(out, c_trace, n_trace, m_trace, at, (length - 1 > end) & wide)
-    x_i, x_f, x_z, x_o = _read(x_at, x_gate, inside)
+    x_i, x_f, x_z, x_o = _four(x_at, x_gate, inside)
     dy = tl.load(y_at, mask=inside, other=0.0).to(tl.float32)
     for back in range(length):
         left = length - 1 - back
         x_at -= x_step
         y_at -= y_step
         at -= heads * width
-        next_i, next_f, next_z, next_o = _read(x_at, x_gate, (left > end) & wide)
+        next_i, next_f, next_z, next_o = _four(x_at, x_gate, (left > end) & wide)
         next_dy = tl.load(y_at, mask=(left > end) & wide, other=0.0).to(tl.float32)
         h_older, c_older, n_older, m_older = _before(
             out, c_trace, n_trace, m_trace, at, (left - 1 > end) & wide
         )
         if left == 0:
             h_old, c_old, n_old, m_old = h_start, c_start, n_start, m_start
-        g_i = x_i + product(h_old, r_i)
-        g_f = x_f + product(h_old, r_f)
-        z = tanh(x_z + product(h_old, r_z))
-        o = sigmoid(x_o + product(h_old, r_o))
+        g_i = x_i.to(tl.float32) + product(h_old, r_i)
+        g_f = x_f.to(tl.float32) + product(h_old, r_f)
+        z = tanh(x_z.to(tl.float32) + product(h_old, r_z))
+        o = sigmoid(x_o.to(tl.float32) + product(h_old, r_o))
         enter, keep = tl.exp(g_i - m), tl.exp(log_sigmoid(g_f) + m_old - m)
         dh += dy
         ratio = c / n
@@ -216,58 +160,6 @@ def _backward_kernel(  # noqa: PLR0915
     tl.store(dn_in + place, dn, mask=inside)
 
 
-@triton.jit
-def _matrix_kernel(
-    dgates, out, h_in, sums, d_token, d_head, d_gate, tokens, length, heads, width, counts, each,
-    TOKENS: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """One share of Σ_t dg_t h_{t−1}ᵀ, for one gate of one head."""
-    gate = (tl.program_id(0) % counts).to(tl.int64)
-    head = (tl.program_id(0) // counts).to(tl.int64)
-    columns = tl.arange(0, BLOCK)
-    inside = (columns < width)[None, :]
-    first = tl.program_id(1).to(tl.int64) * each
-    total = tl.zeros((BLOCK, BLOCK), dtype=tl.float32)
-    for start in range(0, each, TOKENS):
-        token = (first + start + tl.arange(0, TOKENS)).to(tl.int64)[:, None]
-        there = (token < tokens) & (start + tl.arange(0, TOKENS) < each)[:, None]
-        d_at = dgates + token * d_token + head * d_head + gate * d_gate + columns[None, :]
-        d = tl.load(d_at, mask=there & inside, other=0.0)
-        fresh = token % length == 0
-        h_at = out + ((token - 1) * heads + head) * width + columns[None, :]
-        h = tl.load(h_at, mask=there & inside & ~fresh, other=0.0)
-        start_at = h_in + (token // length * heads + head) * width + columns[None, :]
-        h_start = tl.load(start_at, mask=there & inside & fresh, other=0.0)
-        h = tl.where(fresh, h_start.to(h.dtype), h)
-        total += tl.dot(tl.trans(d), h.to(d.dtype), input_precision="ieee")
-    share = (tl.program_id(1) * heads + head) * counts + gate
-    at = sums + share * width * width + columns[:, None] * width + columns[None, :]
-    tl.store(at, total, mask=(columns < width)[:, None] & inside)
-
-
-def matrix_gradient(dgates: Tensor, out: Tensor, h_in: Tensor) -> Tensor:
-    """Σ over tokens of a gate's gradient times the h before it.
-
-    Args:
-        dgates: [batch, length, heads, gates, width].
-        out: h of each token, [batch, length, heads, width].
-        h_in: h before the first, [batch, heads, width].
-
-    Returns:
-        [heads, gates, width, width] in float32: of the gate, of h.
-    """
-    batch, length, heads, counts, width = dgates.shape
-    tokens = batch * length
-    shares = max(1, min(64, triton.cdiv(tokens, _TOKENS * _TILES_EACH)))
-    each = triton.cdiv(tokens, shares)
-    sums = out.new_empty((shares, heads, counts, width, width), dtype=torch.float32)
-    _matrix_kernel[(heads * counts, shares)](
-        dgates, out, h_in, sums, *dgates.stride()[1:4], tokens, length, heads, width, counts, each,
-        TOKENS=_TOKENS, BLOCK=block_of(width), num_warps=WARPS,
-    )  # fmt: skip
-    return sums.sum(0)
-
-
 def _ends(*states: Tensor) -> tuple[Tensor, ...]:
     return tuple(state.new_empty(state.shape) for state in states)
 
@@ -280,7 +172,7 @@ def _made(gates: Tensor, h: Tensor, traced: bool) -> tuple[Tensor, ...]:
     return gates.new_empty((batch, length, heads, width)), *_ends(h, h, h, h), *traces
 
 
-@torch.library.custom_op("storyloom::slstm", mutates_args=())
+@operator("storyloom::slstm")
 def _forward(
     gates: Tensor, recurrent: Tensor, h: Tensor, c: Tensor, n: Tensor, m: Tensor, traced: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -290,7 +182,7 @@ def _forward(
         _forward_kernel[(heads, triton.cdiv(batch, ROWS))](
             gates, recurrent, h.contiguous(), c.contiguous(), n.contiguous(), m.contiguous(), *made,
             *gates.stride(), *recurrent.stride(), batch, length, heads, width,
-            TRACED=traced, ROWS=ROWS, BLOCK=block_of(width), num_warps=WARPS,
+            TRACED=traced, ROWS=ROWS, BLOCK=tile_of(width), num_warps=WARPS,
         )  # fmt: skip
     return made  # type: ignore[return-value]
 
@@ -300,7 +192,7 @@ def _(gates: Tensor, _: Tensor, h: Tensor, *rest: Any) -> tuple[Tensor, ...]:
     return _made(gates, h, rest[-1])
 
 
-@torch.library.custom_op("storyloom::slstm_backward", mutates_args=())
+@operator("storyloom::slstm_backward")
 def _backward(
     grad: Tensor, dh: Tensor, dc: Tensor, dn: Tensor, gates: Tensor, recurrent: Tensor, out: Tensor,
     c_trace: Tensor, n_trace: Tensor, m_trace: Tensor, h: Tensor, c: Tensor, n: Tensor, m: Tensor,
@@ -314,7 +206,7 @@ def _backward(
         grad, gates, recurrent, out, c_trace, n_trace, m_trace,
         h, c.contiguous(), n.contiguous(), m.contiguous(), dh.contiguous(), dc.contiguous(), dn.contiguous(),
         dgates, *starts, *grad.stride(), *gates.stride(), *recurrent.stride(), batch, length, heads, width,
-        ROWS=ROWS, BLOCK=block_of(width), num_warps=WARPS,
+        ROWS=ROWS, BLOCK=tile_of(width), num_warps=WARPS,
     )  # fmt: skip
     drecurrent = matrix_gradient(dgates, out, h).to(recurrent.dtype)
     return dgates, drecurrent, *starts  # type: ignore[return-value]

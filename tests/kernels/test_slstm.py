@@ -187,7 +187,7 @@ def test_the_gru_kernel_is_its_reference(
 
 @pytest.mark.usefixtures("poison")
 def test_a_matrixs_gradient_is_summed_over_every_token(device: torch.device) -> None:
-    from storyloom.kernels.slstm_triton import matrix_gradient
+    from storyloom.kernels.cells_triton import matrix_gradient
 
     # Enough tokens that several programs share them.
     dgates = draw(2, 603, 1, 4, 5, dtype=torch.float32).to(device)
