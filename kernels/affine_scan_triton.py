@@ -9,6 +9,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from storyloom.kernels.operators import operator
+
 # Programs that a multiprocessor should have to choose from: one's loads hide behind another's arithmetic.
 _PROGRAMS_EACH = 4
 # A chunk shorter than this costs more in launches and carries than its neighbours' company gains.
@@ -173,7 +175,7 @@ def _launch(
     )  # fmt: skip
 
 
-@torch.library.custom_op("storyloom::affine_scan", mutates_args=())
+@operator("storyloom::affine_scan")
 def _forward(a: Tensor, b: Tensor, initial: Tensor, reverse: bool) -> Tensor:
     h = a.new_empty(a.shape)
     if h.numel():
@@ -189,7 +191,7 @@ def _(a: Tensor, *_: Any) -> Tensor:
     return a.new_empty(a.shape)
 
 
-@torch.library.custom_op("storyloom::affine_scan_backward", mutates_args=())
+@operator("storyloom::affine_scan_backward")
 def _backward(
     grad: Tensor, a: Tensor, h: Tensor, initial: Tensor, reverse: bool
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,7 +17,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from triton.runtime.jit import JITFunction
 
-from storyloom.kernels import backend
+from storyloom.kernels import affine_scan_triton, backend
 from storyloom.kernels.affine_scan import aaren, affine_scan
 from storyloom.kernels.fast_weight import fast_weight, fast_weight_step
 from storyloom.kernels.gather_decode import gather_decode
@@ -28,8 +28,9 @@ from storyloom.kernels.slstm import gru, slstm
 from storyloom.kernels.ssd import ssd, ssd_step
 
 H100 = GPUTarget("cuda", 90, 32)
-# What an H100 gives one program.
+# What an H100 gives one program, and how many multiprocessors it has.
 SHARED_BYTES = 232_448
+PROCESSORS = 132
 _TYPES = {
     torch.float16: "*fp16", torch.bfloat16: "*bf16", torch.float32: "*fp32", torch.float64: "*fp64",
     torch.int32: "*i32", torch.int64: "*i64", torch.bool: "*i1",
@@ -139,9 +140,10 @@ def _lact() -> None:
 
 
 def _affine_scan() -> None:
-    for length in (256, 32_768):
-        backward(affine_scan(draw(1, length, 576), draw(1, length, 576), backend="triton"))
-    backward(aaren(draw(1, 256, 9), draw(1, 256, 9, 64), backend="triton"))
+    # Whole, and cut into chunks.
+    for batch, length in ((64, 256), (1, 32_768)):
+        backward(affine_scan(draw(batch, length, 576), draw(batch, length, 576), backend="triton"))
+        backward(aaren(draw(batch, length, 9), draw(batch, length, 9, 64), backend="triton"))
 
 
 def _slstm() -> None:
@@ -165,6 +167,7 @@ def main() -> None:
     JITFunction.run = compile_launch
     JITFunction.__getitem__ = lambda kernel, _grid: partial(compile_launch, kernel)
     backend._obstacle = lambda tensor: ""  # noqa: ARG005  (its name is the function's)
+    affine_scan_triton._processors = lambda device: PROCESSORS  # noqa: ARG005
     for name in sys.argv[1:]:
         before = len(_compiled)
         OPERATIONS[name]()
