@@ -11,6 +11,9 @@ import sentencex
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+(?:['’][^\W_{_CJK}]+)*")
 
+# Unicode's categories Cc and Cs, but for newline and tab.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
 # White space that isn't ASCII, one character each.
 _BLANK = re.compile(r"[^\S\x00-\x7f]")
 
@@ -54,10 +57,8 @@ def clean(text: str) -> str:
 
     Marks of writing direction and joiners stay: right-to-left and Indic text need them.
     """
-    unified = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
-    return "".join(
-        char for char in unified if char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cs"}
-    )
+    unified = text.replace("\r\n", "\n").replace("\r", "\n")
+    return unicodedata.normalize("NFC", _CONTROL.sub("", unified))
 
 
 def joined(parts: Iterable[str]) -> str:
