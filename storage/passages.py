@@ -6,7 +6,7 @@ from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, func
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
@@ -82,9 +82,7 @@ class Passages:
         """Passages of the ancestry that have no vector of this embedder, at most ``limit``."""
         found: list[Passage] = []
         for segment in segments:
-            # Two ranges of the index on (strand, embedder, depth): "not equal" would read every row, and
-            # so would the index on (strand, depth), which "+ 0" keeps the database from.
-            for other in (col(PassageRow.embedder) < embedder, col(PassageRow.embedder) > embedder):
+            for other in _made_by_others(embedder):
                 query = (
                     select(PassageRow.depth, PassageRow.text)
                     .where(PassageRow.strand_id == segment.strand_id, other)
@@ -96,6 +94,19 @@ class Passages:
                     for depth, text in self._session.exec(query)
                 ]
         return found
+
+    def count_missing_vectors(self, segments: Sequence[Segment], *, embedder: str) -> int:
+        """How many passages of the ancestry have no vector of this embedder."""
+        query = select(func.count()).select_from(PassageRow)
+        return sum(
+            self._session.exec(
+                query.where(PassageRow.strand_id == segment.strand_id, other).where(
+                    col(PassageRow.depth) + 0 <= segment.depth
+                )
+            ).one()
+            for segment in segments
+            for other in _made_by_others(embedder)
+        )
 
     def search(
         self,
@@ -220,6 +231,14 @@ class Passages:
         self._session.flush()
         self._session.add(_new_row(passage))
         self._session.flush()
+
+
+def _made_by_others(embedder: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Two ranges of the index on (strand, embedder, depth): "not equal" would read every row.
+
+    So would the index on (strand, depth), which "+ 0" on the depth keeps the database from.
+    """
+    return col(PassageRow.embedder) < embedder, col(PassageRow.embedder) > embedder
 
 
 def _new_row(passage: Passage) -> PassageRow:
