@@ -38,6 +38,12 @@ class Listener:
     def on_step(self, step: Step) -> None:
         """A step was committed; its paragraph may be shorter than what was streamed."""
 
+    def on_progress(self, what: str, done: int, total: int) -> None:
+        """Long work beside the writing: so many of ``what`` are done; ``done == total`` ends it.
+
+        It may come from another thread than the writing.
+        """
+
     def on_notice(self, text: str) -> None:
         """Something a person should know, and need not act on now."""
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from storyloom.app.agents.editor import Editor
-from storyloom.app.agents.memory_keeper import MemoryKeeper, MemoryUpdate, first_memory
+from storyloom.app.agents.memory_keeper import MemoryKeeper, MemoryUpdate
 from storyloom.app.agents.one_call import OneCall
 from storyloom.app.agents.planner import Offer, Planner
 from storyloom.app.agents.scene import Scene
@@ -19,6 +19,7 @@ from storyloom.app.agents.writer import Draft, Writer
 from storyloom.app.events import Listener, Stage
 from storyloom.app.indexes import Indexes
 from storyloom.app.leases import Lease, Leases
+from storyloom.app.memory_page import page_at
 from storyloom.app.profiles import Profile
 from storyloom.memory.errors import ModelFailed, StepConflict
 from storyloom.memory.ports import Embedder
@@ -149,10 +150,6 @@ class Recurrence:
             )
         return tuple(hit.item() for hit in choose(candidates, self._rule))
 
-    def memory(self, strand: Strand) -> ShortMemory:
-        """The short-term memory that the strand's next step will read."""
-        return self._load(strand).memory
-
     def _step(self, strand: Strand, wish: Wish, seed: int, cast: Cast, listener: "_Journalling") -> Step:
         started = time.monotonic()
         past = self._load(strand)
@@ -178,11 +175,7 @@ class Recurrence:
             segments = work.steps.segments(strand.id)
             plans = work.steps.recent_plans(strand.id, _RECENT_PLANS)
             own = work.strands.get(strand.id)
-        fresh = head is None or head.strand_id != strand.id
-        memory = (
-            own.memory if fresh and own.memory is not None else head.memory if head else first_memory(story)
-        )
-        return _Past(story, head, memory, segments, tuple(plans))
+        return _Past(story, head, page_at(story, own, head).memory, segments, tuple(plans))
 
     def _scene(self, past: _Past, strand: Strand, seed: int) -> Scene:
         return Scene(
@@ -278,7 +271,9 @@ class Recurrence:
             work.steps.append(step)
             work.passages.add([passage])
             work.provenance.add(
-                step.strand_id, step.depth, Provenance(slots=written.draft.slots, calls=written.calls)
+                step.strand_id,
+                step.depth,
+                Provenance(slots=written.draft.slots, calls=written.calls, weaving=written.draft.weaving),
             )
             work.jobs.finish(lease.job.id, lease.job.worker, JobState.DONE)
             work.commit()

@@ -1,6 +1,5 @@
 """The use cases: everything that a front can ask, and the only door to the story."""
 
-import copy
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -8,9 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from storyloom.app.castings import Castings
+from storyloom.app.editing import Editing
+from storyloom.app.embedding import Embedding
 from storyloom.app.events import Cancelled, Listener
 from storyloom.app.given_text import (
-    LONGEST_MEMORY,
     LONGEST_PLAN,
     LONGEST_STYLE,
     LONGEST_TITLE,
@@ -19,24 +19,21 @@ from storyloom.app.given_text import (
     optional,
     required,
 )
+from storyloom.app.rebuilding import Rebuilding
 from storyloom.app.recurrence import Cast, Recurrence, Wish, derived_seed
+from storyloom.app.remembering import Remembering
+from storyloom.app.shelf import Shelf, new_id
 from storyloom.memory.errors import InvalidText
-from storyloom.memory.short_term import rewritten
 from storyloom.memory.story import (
     Job,
     Mode,
-    Origin,
     Provenance,
-    Revision,
-    ShortMemory,
     Step,
     Story,
     StorySummary,
     Strand,
 )
-from storyloom.memory.weaver import Item
 from storyloom.storage import formats
-from storyloom.storage.database import Database
 
 # Titles that come from a premise, until the planner finds a better one.
 _PROVISIONAL_WORDS = 8
@@ -64,39 +61,53 @@ class Beginning:
 
 
 class Studio:
-    """The use cases of one owner.
+    """The use cases of one owner: stories and their writing here, the rest in parts by topic.
 
     Args:
-        database: where stories live.
+        shelf: whose stories these are.
         recurrence: writes the steps.
         castings: makes the agents for a model's SPEC.
-        owner: whose stories these are; nobody else's are seen.
+        embedding: makes missing vectors.
         language: language of stories that name none.
         trash: folder where deleted stories are kept as files.
+
+    Attributes:
+        remembering: short-term memory and the search of the past.
+        editing: texts changed by hand, revisions, what is stale.
+        rebuilding: what is stale made again.
     """
 
     def __init__(
         self,
         *,
-        database: Database,
+        shelf: Shelf,
         recurrence: Recurrence,
         castings: Castings,
-        owner: str,
+        embedding: Embedding,
         language: str,
         trash: Path,
     ) -> None:
-        self._database = database
+        self._shelf = shelf
+        self._database = shelf.database
         self._recurrence = recurrence
         self._castings = castings
-        self._owner = owner
+        self._embedding = embedding
         self._language = language
         self._trash = trash
+        self.remembering = Remembering(shelf, recurrence)
+        self.editing = Editing(shelf)
+        self.rebuilding = Rebuilding(shelf, castings, embedding)
 
     def of_owner(self, owner: str) -> "Studio":
         """The same use cases for somebody else's stories; database and engines are shared."""
-        other = copy.copy(self)
-        other._owner = owner
-        return other
+        return Studio(
+            shelf=self._shelf.of_owner(owner),
+            recurrence=self._recurrence,
+            castings=self._castings,
+            embedding=self._embedding,
+            language=self._language,
+            trash=self._trash,
+        )
 
     # Writing
 
@@ -150,7 +161,7 @@ class Studio:
             InvalidText: the plan is too long, or the choice has no plan to choose.
             Cancelled: the listener asked to stop; the steps yielded before are committed.
         """
-        story, line = self._find(reference, strand)
+        story, line = self._shelf.find(reference, strand)
         listener.on_stage("loading", 0)
         cast = self._castings.cast(model or story.settings.get("model"))
         first = self._checked_wish(wish or Wish(), line)
@@ -165,65 +176,29 @@ class Studio:
     def stories(self) -> list[StorySummary]:
         """Every story of the owner, the last touched first."""
         with self._database.unit_of_work(write=False) as work:
-            return work.stories.list(self._owner)
+            return work.stories.list(self._shelf.owner)
 
     def show(self, reference: str, strand: str | None = None, *, last: int | None = None) -> Written:
         """A strand with its steps, oldest first; only the ``last`` ones when that is given."""
-        story, line = self._find(reference, strand)
+        story, line = self._shelf.find(reference, strand)
         with self._database.unit_of_work(write=False) as work:
             first = 1 if last is None else max(1, work.steps.depth(line.id) - last + 1)
             return Written(story=story, strand=line, steps=tuple(work.steps.path(line.id, first=first)))
 
     def provenance(self, reference: str, depth: int, strand: str | None = None) -> Provenance:
         """What went into the step at ``depth``: the writer's slots and every agent's call."""
-        _, line = self._find(reference, strand)
+        _, line = self._shelf.find(reference, strand)
         with self._database.unit_of_work(write=False) as work:
             step = work.steps.at(line.id, depth)
             return work.provenance.get(step.strand_id, depth)
 
-    def memory(self, reference: str, strand: str | None = None) -> ShortMemory:
-        """The short-term memory that the next step will read."""
-        _, line = self._find(reference, strand)
-        return self._recurrence.memory(line)
-
-    def search(self, reference: str, query: str, strand: str | None = None) -> tuple[Item, ...]:
-        """Long-term memory's answer to a query, best first, with its scores."""
-        _, line = self._find(reference, strand)
-        with self._database.unit_of_work(write=False) as work:
-            segments = work.steps.segments(line.id)
-            depth = work.steps.depth(line.id)
-        return self._recurrence.recall(segments, required(query, "query", LONGEST_PLAN), before=depth + 1)
-
-    def revisions(self, reference: str) -> list[Revision]:
-        """Every edit by hand with the value it replaced, newest first."""
-        story, _ = self._find(reference, None)
-        with self._database.unit_of_work(write=False) as work:
-            return work.revisions.of_story(story.id)
-
     def interrupted(self, reference: str, strand: str | None = None) -> list[Job]:
         """Paragraphs that were cut off before they were committed, with the words that had come."""
-        _, line = self._find(reference, strand)
+        _, line = self._shelf.find(reference, strand)
         with self._database.unit_of_work(write=False) as work:
             return work.jobs.interrupted(line.id)
 
     # Changing
-
-    def set_short_memory(self, reference: str, text: str, strand: str | None = None) -> ShortMemory:
-        """Replace the short-term memory by a person's text; the old one becomes a revision."""
-        story, line = self._find(reference, strand)
-        page = required(text, "short-term memory", LONGEST_MEMORY)
-        old = self._recurrence.memory(line)
-        with self._database.unit_of_work() as work:
-            head = work.steps.head(line.id)
-            depth = head.depth if head else 0
-            new = rewritten(old, page, depth=depth, origin=Origin.PERSON)[0]
-            if head is not None and head.strand_id == line.id:
-                work.steps.set_memory(line.id, head.depth, new)
-            else:  # the shared step belongs to the parent: the branch keeps a page of its own
-                work.strands.set_memory(line.id, new)
-            work.revisions.add(_revision(story, line, depth, "short_memory", old.text, new.text))
-            work.commit()
-        return new
 
     def branch(self, reference: str, at: int, strand: str | None = None, name: str = "") -> Strand:
         """A new strand that keeps steps 1 to ``at``; nothing is copied.
@@ -231,11 +206,11 @@ class Studio:
         Raises:
             StrandNotFound: the strand has no step at that depth.
         """
-        story, line = self._find(reference, strand)
+        story, line = self._shelf.find(reference, strand)
         with self._database.unit_of_work() as work:
             work.steps.at(line.id, at)
             new = Strand(
-                id=_new_id(),
+                id=new_id(),
                 story_id=story.id,
                 created_at=datetime.now(UTC),
                 parent_id=line.id,
@@ -248,7 +223,7 @@ class Studio:
 
     def branches(self, reference: str) -> list[tuple[Strand, int]]:
         """Every strand of a story, oldest first, with the number of steps a reader of it sees."""
-        story, _ = self._find(reference, None)
+        story, _ = self._shelf.find(reference)
         with self._database.unit_of_work(write=False) as work:
             return [(line, work.steps.depth(line.id)) for line in work.strands.of_story(story.id)]
 
@@ -260,7 +235,7 @@ class Studio:
 
     def delete(self, reference: str) -> Path:
         """Delete a story, after writing the whole of it to the trash as an importable file."""
-        story, _ = self._find(reference, None)
+        story, _ = self._shelf.find(reference)
         kept = self._trash / f"{story.id}.json"
         with self._database.unit_of_work() as work:
             formats.write_story(work, story.id, None, kept)
@@ -272,14 +247,14 @@ class Studio:
 
     def export(self, reference: str, file: Path, strand: str | None = None) -> Path:
         """Write a story to a file, in the form that its suffix names."""
-        story, line = self._find(reference, strand)
+        story, line = self._shelf.find(reference, strand)
         with self._database.unit_of_work(write=False) as work:
             return formats.write_story(work, story.id, line.id, file)
 
     def import_file(self, file: Path) -> Story:
         """Bring a story in from a file; ids are kept, and a story that is already there is refused."""
         with self._database.unit_of_work() as work:
-            story = formats.read_story(work, file, owner=self._owner)
+            story = formats.read_story(work, file, owner=self._shelf.owner)
             work.commit()
         return story
 
@@ -289,8 +264,8 @@ class Studio:
         now = datetime.now(UTC)
         seed = secrets.randbelow(2**31) if beginning.seed is None else beginning.seed
         story = Story(
-            id=_new_id(),
-            owner=self._owner,
+            id=new_id(),
+            owner=self._shelf.owner,
             title=beginning.title or " ".join(beginning.premise.split()[:_PROVISIONAL_WORDS]),
             premise=beginning.premise,
             mode=beginning.mode,
@@ -302,18 +277,12 @@ class Studio:
             created_at=now,
             updated_at=now,
         )
-        strand = Strand(id=_new_id(), story_id=story.id, created_at=now)
+        strand = Strand(id=new_id(), story_id=story.id, created_at=now)
         with self._database.unit_of_work() as work:
             work.stories.add(story)
             work.strands.add(strand)
             work.commit()
         return story, strand
-
-    def _find(self, reference: str, strand: str | None) -> tuple[Story, Strand]:
-        with self._database.unit_of_work(write=False) as work:
-            story = work.stories.find(reference, self._owner)
-            line = work.strands.main(story.id) if strand is None else work.strands.find(story.id, strand)
-        return story, line
 
     def _strand_seed(self, story: Story, line: Strand) -> int:
         """The main strand has the story's own seed, every branch another."""
@@ -344,22 +313,4 @@ def _checked_beginning(given: Beginning) -> Beginning:
         title=optional(given.title, "title", LONGEST_TITLE),
         style=optional(given.style, "style", LONGEST_STYLE),
         language=checked_language(given.language),
-    )
-
-
-def _new_id() -> str:
-    """Twelve hexadecimal digits: short enough to type, and a clash of two is a refused insert."""
-    return secrets.token_hex(6)
-
-
-def _revision(story: Story, line: Strand, depth: int, subject: str, old: str, new: str) -> Revision:
-    return Revision(
-        id=_new_id(),
-        story_id=story.id,
-        strand_id=line.id,
-        depth=depth,
-        subject=subject,
-        old=old,
-        new=new,
-        created_at=datetime.now(UTC),
     )

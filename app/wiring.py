@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from storyloom.app.castings import Castings
+from storyloom.app.embedding import Embedding
 from storyloom.app.recurrence import Recurrence
 from storyloom.app.settings import Settings
+from storyloom.app.shelf import Shelf
 from storyloom.app.studio import Studio
 from storyloom.app.templates import Templates
 from storyloom.generators.cores import calm_openmp
@@ -36,10 +38,10 @@ def open_studio(settings: Settings, *, warm: bool = False) -> Iterator[Studio]:
         if warm:
             castings.warm_up()
         yield Studio(
-            database=database,
+            shelf=Shelf(database, settings.owner),
             recurrence=Recurrence(database=database, embedder=embedder, rule=RecallRule()),
             castings=castings,
-            owner=settings.owner,
+            embedding=Embedding(database, embedder),
             language=settings.language,
             trash=settings.trash_dir,
         )

@@ -122,7 +122,7 @@ def opened(house: House, place: Place) -> View:
     written = studio.show(place.story_id, place.strand_id or None, last=place.window)
     story, strand, steps = written.story, written.strand, written.steps
     last = steps[-1] if steps else None
-    memory = studio.memory(story.id, strand.id).text
+    memory = studio.remembering.page(story.id, strand.id).text
     writing = house.writers.of_strand(strand.id)
     interrupted = [job for job in studio.interrupted(story.id, strand.id) if job.journal.strip()]
     return View(
@@ -265,7 +265,7 @@ def settle(house: House, place: Place, memory: str, own_plan: str) -> View:
 
 def save_memory(house: House, place: Place, text: str) -> View:
     """Replace the short-term memory by the person's text; the old one is kept as a revision."""
-    saved = house.studio.set_short_memory(place.story_id, text, place.strand_id).text
+    saved = house.studio.remembering.rewrite(place.story_id, text, place.strand_id).text
     return View(
         place=replace(place, memory=saved),
         memory=saved,

@@ -11,8 +11,8 @@ def show(reference: str, *, strand: str | None, as_json: bool) -> None:
     """The page of short-term memory that the next step will read."""
     reference = given.spoken(reference, "story")
     with open_studio(load_settings()) as studio:
-        page = studio.memory(reference, strand)
-        revisions = studio.revisions(reference)
+        page = studio.remembering.page(reference, strand)
+        revisions = studio.editing.revisions(reference)
     _tell(page, revisions, as_json=as_json)
 
 
@@ -21,8 +21,8 @@ def rewrite(reference: str, text: str, *, strand: str | None, as_json: bool) -> 
     reference = given.spoken(reference, "story")
     page = given.text(text, "short-term memory")
     with open_studio(load_settings()) as studio:
-        new = studio.set_short_memory(reference, page, strand)
-        revisions = studio.revisions(reference)
+        new = studio.remembering.rewrite(reference, page, strand)
+        revisions = studio.editing.revisions(reference)
     output.note("Short-term memory was replaced; the old page is among the revisions (--json).")
     _tell(new, revisions, as_json=as_json)
 
@@ -32,7 +32,9 @@ def search(reference: str, query: str, *, strand: str | None, as_json: bool) -> 
     settings = load_settings()
     stay_offline(())
     with open_studio(settings) as studio:
-        hits = studio.search(given.spoken(reference, "story"), given.spoken(query, "query"), strand)
+        hits = studio.remembering.search(
+            given.spoken(reference, "story"), given.spoken(query, "query"), strand
+        )
     document = shapes.hits(hits)
     if as_json:
         output.emit(document)

@@ -15,12 +15,11 @@ from storyloom.app.agents.scene import Scene
 from storyloom.app.agents.telling import Passage, form_objection, passages
 from storyloom.app.profiles import Profile
 from storyloom.app.templates import Templates
-from storyloom.memory import short_term
 from storyloom.memory.errors import PromptTooLong
 from storyloom.memory.generation import Request, Sampling
 from storyloom.memory.ports import TextModel
 from storyloom.memory.short_term import holds, remember, supported
-from storyloom.memory.story import Call, Dropped, Note, Origin, ShortMemory, Story
+from storyloom.memory.story import Call, Dropped, Note, Origin, ShortMemory
 from storyloom.memory.text import clean, sentences, words
 
 _DRAWS = 4
@@ -42,11 +41,6 @@ class MemoryUpdate:
     added: tuple[Note, ...]
     dropped: tuple[Dropped, ...]
     calls: tuple[Call, ...]
-
-
-def first_memory(story: Story) -> ShortMemory:
-    """What is known before anything is written: the premise, pinned."""
-    return short_term.first_memory(story.premise)
 
 
 class MemoryKeeper:

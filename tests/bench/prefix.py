@@ -18,8 +18,10 @@ from pathlib import Path
 from statistics import median
 
 from storyloom.app.castings import Castings
+from storyloom.app.embedding import Embedding
 from storyloom.app.events import Listener
 from storyloom.app.recurrence import Recurrence
+from storyloom.app.shelf import Shelf
 from storyloom.app.studio import Beginning, Studio
 from storyloom.app.templates import Templates
 from storyloom.generators.embedder import MiniLMEmbedder
@@ -86,10 +88,10 @@ def record(path: Path, folder: Path, steps: int) -> tuple[Recorder, int]:
         profile=None,
     )
     studio = Studio(
-        database=database,
+        shelf=Shelf(database, "local"),
         recurrence=Recurrence(database=database, embedder=embedder, rule=RecallRule()),
         castings=castings,
-        owner="local",
+        embedding=Embedding(database, embedder),
         language="en",
         trash=folder / "trash",
     )

@@ -19,8 +19,10 @@ from statistics import fmean, median
 from typing import Any
 
 from storyloom.app.castings import Castings
+from storyloom.app.embedding import Embedding
 from storyloom.app.events import Listener, Stage
 from storyloom.app.recurrence import Recurrence
+from storyloom.app.shelf import Shelf
 from storyloom.app.studio import Beginning, Studio
 from storyloom.app.templates import Templates
 from storyloom.generators.embedder import MiniLMEmbedder
@@ -221,10 +223,10 @@ def _studio(model: Recorder, embedder: Embedder, database: Database, folder: Pat
         profile=None,
     )
     return Studio(
-        database=database,
+        shelf=Shelf(database, "local"),
         recurrence=Recurrence(database=database, embedder=embedder, rule=RecallRule()),
         castings=castings,
-        owner="local",
+        embedding=Embedding(database, embedder),
         language="en",
         trash=folder / "trash",
     )

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from storyloom.app.castings import Castings
+from storyloom.app.embedding import Embedding
 from storyloom.app.recurrence import Recurrence
+from storyloom.app.shelf import Shelf
 from storyloom.app.studio import Studio
 from storyloom.app.templates import Templates
 from storyloom.memory.recall import RecallRule
@@ -61,7 +63,7 @@ def studio(database: Database, model: InstantModel, tmp_path: Path) -> Studio:
     """A studio whose model and embedder need no weights."""
     embedder = WordEmbedder()
     return Studio(
-        database=database,
+        shelf=Shelf(database, "local"),
         recurrence=Recurrence(database=database, embedder=embedder, rule=RecallRule()),
         castings=Castings(
             load=lambda _spec: model,
@@ -71,7 +73,7 @@ def studio(database: Database, model: InstantModel, tmp_path: Path) -> Studio:
             others={},
             profile=None,
         ),
-        owner="local",
+        embedding=Embedding(database, embedder),
         language="en",
         trash=tmp_path / "trash",
     )

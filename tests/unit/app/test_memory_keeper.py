@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storyloom.app.agents.memory_keeper import MemoryKeeper, MemoryUpdate, first_memory, is_quote
+from storyloom.app.agents.memory_keeper import MemoryKeeper, MemoryUpdate, is_quote
 from storyloom.app.agents.scene import Scene
 from storyloom.app.agents.telling import passages
 from storyloom.app.profiles import SMALL
@@ -13,6 +13,7 @@ from storyloom.app.templates import Templates
 from storyloom.memory.errors import PromptTooLong
 from storyloom.memory.generation import Message, Piece, Prompt, Request, Usage
 from storyloom.memory.repetition import StoryIndex
+from storyloom.memory.short_term import first_memory
 from storyloom.memory.story import Mode, Note, Origin, ShortMemory, Story
 
 STORY = Story(
@@ -65,7 +66,7 @@ def scene(memory: ShortMemory | None = None, *, story: Story = STORY, plan: str 
         story=story,
         depth=4,
         plan=plan,
-        memory=first_memory(story) if memory is None else memory,
+        memory=first_memory(story.premise) if memory is None else memory,
         last="",
         recalled=(),
         recent_plans=(),
@@ -87,7 +88,7 @@ def test_the_model_says_the_best_passage_shorter() -> None:
     model = Model(["Anna broke the lock and carried the chest to the gate."])
     after = update(model)
     note = Note("Anna broke the lock and carried the chest to the gate.", 4, Origin.MODEL)
-    assert after.memory.notes == (*first_memory(STORY).notes, note)
+    assert after.memory.notes == (*first_memory(STORY.premise).notes, note)
     assert (after.origin, after.added, after.dropped) == (Origin.MODEL, (note,), ())
     assert chat(model.asked[0])[-1] == Message("user", BEST)
     assert [call.verdict for call in after.calls] == ["kept"]
@@ -151,7 +152,7 @@ def test_the_page_keeps_to_the_profile_s_bound() -> None:
     long_note = Note(" ".join(f"word{number}" for number in range(SMALL.memory_words)) + ".", 1)
     after = update(
         Model(["Anna broke the lock and carried the chest to the gate."]),
-        at=scene(ShortMemory((*first_memory(STORY).notes, long_note))),
+        at=scene(ShortMemory((*first_memory(STORY.premise).notes, long_note))),
     )
     assert [each.note for each in after.dropped] == [long_note]
 

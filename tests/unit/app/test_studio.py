@@ -79,13 +79,13 @@ def test_control_characters_are_taken_out(studio: Studio) -> None:
 def test_an_edit_of_short_memory_reaches_the_next_prompt_and_keeps_the_old(
     studio: Studio, story: str
 ) -> None:
-    old = studio.memory(story)
-    new = studio.set_short_memory(story, "Mara has lost the key. The keeper is blind.")
+    old = studio.remembering.page(story)
+    new = studio.remembering.rewrite(story, "Mara has lost the key. The keeper is blind.")
     assert new.text == "Mara has lost the key. The keeper is blind."
     assert {note.origin for note in new.notes} == {Origin.PERSON}
     list(studio.write(story, Listener()))
     assert "The keeper is blind." in prompts(studio, story, 5)
-    (revision,) = studio.revisions(story)
+    (revision,) = studio.editing.revisions(story)
     assert (revision.subject, revision.old, revision.new, revision.depth) == (
         "short_memory",
         old.text,
@@ -95,10 +95,10 @@ def test_an_edit_of_short_memory_reaches_the_next_prompt_and_keeps_the_old(
 
 
 def test_an_edit_on_a_fresh_branch_leaves_the_parent_alone(studio: Studio, story: str) -> None:
-    before = studio.memory(story)
+    before = studio.remembering.page(story)
     branch = studio.branch(story, at=4)
-    studio.set_short_memory(story, "On this way the sea is dry.", branch.id)
-    assert studio.memory(story) == before
+    studio.remembering.rewrite(story, "On this way the sea is dry.", branch.id)
+    assert studio.remembering.page(story) == before
     list(studio.write(story, Listener(), strand=branch.id))
     list(studio.write(story, Listener()))
     assert "the sea is dry" in prompts(studio, story, 5, branch.id)
@@ -107,15 +107,15 @@ def test_an_edit_on_a_fresh_branch_leaves_the_parent_alone(studio: Studio, story
 
 def test_memory_before_the_first_step_can_be_edited(studio: Studio) -> None:
     begun = studio.begin(Beginning(premise=PREMISE), Listener()).story.id
-    assert studio.memory(begun).text
-    studio.set_short_memory(begun, "It is winter.")
+    assert studio.remembering.page(begun).text
+    studio.remembering.rewrite(begun, "It is winter.")
     list(studio.write(begun, Listener()))
     assert "It is winter." in prompts(studio, begun, 1)
 
 
 def test_search_finds_what_was_written(studio: Studio, story: str) -> None:
     wanted = studio.show(story).steps[1]
-    found = studio.search(story, " ".join(wanted.paragraph.split()[3:9]))
+    found = studio.remembering.search(story, " ".join(wanted.paragraph.split()[3:9]))
     assert found[0].text == wanted.paragraph
     assert found[0].score is not None
 
@@ -154,7 +154,7 @@ def test_only_the_owner_sees_a_story(studio: Studio, story: str) -> None:
 
 def test_json_comes_back_equal_and_is_refused_twice(studio: Studio, story: str, tmp_path: Path) -> None:
     studio.branch(story, at=2)
-    studio.set_short_memory(story, "Mara has lost the key.")
+    studio.remembering.rewrite(story, "Mara has lost the key.")
     first = studio.export(story, tmp_path / "first.json")
     with pytest.raises(ImportRefused):
         studio.import_file(first)

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from storyloom.app.castings import Castings
+from storyloom.app.embedding import Embedding
 from storyloom.app.recurrence import Recurrence
+from storyloom.app.shelf import Shelf
 from storyloom.app.studio import Studio
 from storyloom.app.templates import Templates
 from storyloom.memory.errors import InvalidText, StoryNotFound, StrandNotFound
@@ -36,10 +38,10 @@ def house(tmp_path: Path) -> Iterator[House]:
     )
     recurrence = Recurrence(database=database, embedder=embedder, rule=RecallRule())
     studio = Studio(
-        database=database,
+        shelf=Shelf(database, "local"),
         recurrence=recurrence,
         castings=castings,
-        owner="local",
+        embedding=Embedding(database, embedder),
         language="en",
         trash=tmp_path / "trash",
     )
