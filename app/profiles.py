@@ -16,9 +16,11 @@ class Profile:
         one_call: a step is one structured call; otherwise several small plain ones.
         paragraph_words: about how many words a paragraph has.
         memory_words: most words that short-term memory holds.
+        recalled_words: most words of recalled passages that the writer sees.
         reads_outline: the writer sees the outline. A small model that does writes summaries instead of
             scenes; its plans carry the outline.
-        last_words: how much of the paragraph before the writer sees, in words.
+        last_words: how much of the last paragraphs the writer sees, in words; more than one paragraph
+            only where that is more than ``paragraph_words``.
         redraws: how often a paragraph is taken up again, or drawn anew, before the best is kept.
         max_overlap: highest share of a sentence's four-word runs that the story may hold already.
         max_repeated: the same of a whole paragraph, one run forgiven.
@@ -33,6 +35,7 @@ class Profile:
     one_call: bool
     paragraph_words: int
     memory_words: int
+    recalled_words: int
     reads_outline: bool
     last_words: int
     redraws: int
@@ -51,6 +54,7 @@ SMALL = Profile(
     one_call=False,
     paragraph_words=120,
     memory_words=120,
+    recalled_words=120,
     reads_outline=False,
     last_words=110,
     redraws=9,
@@ -71,6 +75,7 @@ MEDIUM = Profile(
     one_call=False,
     paragraph_words=160,
     memory_words=220,
+    recalled_words=500,
     reads_outline=True,
     last_words=200,
     redraws=3,
@@ -89,6 +94,7 @@ LARGE = Profile(
     one_call=True,
     paragraph_words=200,
     memory_words=400,
+    recalled_words=600,
     reads_outline=True,
     last_words=400,
     redraws=2,

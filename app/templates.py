@@ -10,6 +10,8 @@ from typing import Any
 
 from jinja2 import FileSystemLoader, PackageLoader, StrictUndefined, TemplateError
 from jinja2.loaders import ChoiceLoader
+from jinja2.meta import find_undeclared_variables
+from jinja2.nodes import Extends, FromImport, Import, Include
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from storyloom.memory.errors import InvalidSetting
@@ -82,6 +84,20 @@ class Templates:
             return self._environment.loader.get_source(self._environment, f"{name}.j2")[0]
         except _BREAKS as error:
             raise self._broken(name, str(error) or type(error).__name__) from error
+
+    def reads(self, name: str, source: str) -> frozenset[str] | None:
+        """The variables that a template's source asks for; None when it takes in others that may ask too.
+
+        Raises:
+            InvalidSetting: the source is broken.
+        """
+        try:
+            tree = self._environment.parse(source)
+        except _BREAKS as error:
+            raise self._broken(name, str(error) or type(error).__name__) from error
+        if any(True for _ in tree.find_all((Include, Extends, Import, FromImport))):
+            return None
+        return frozenset(find_undeclared_variables(tree))
 
     def rendered(self, name: str, source: str, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """The chat turns of a template's source, such as one that was kept; ``name`` is for errors.

@@ -4,7 +4,7 @@ Knows no storage and no model. A prompt made again must be the one that was sent
 shapes here must leave prompts that were kept as they were.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from storyloom.app.templates import Templates
@@ -74,19 +74,39 @@ def rebuild(
     return render(templates, weaving.template, texts, weaving.values)
 
 
-def going_on(prompt: Prompt, begun: str) -> Prompt:
-    """The prompt with the assistant's turn begun: what the template put there, then the text so far."""
-    chat, lead = parted(prompt)
+def going_on(prompt: Prompt, begun: str, *, instead: str = "") -> Prompt:
+    """The prompt with the assistant's turn begun: what the template put there, then the text so far.
+
+    Args:
+        prompt: a chat, or the text of its only turn.
+        begun: the text so far.
+        instead: the text that was begun in the prompt already, and makes way.
+    """
+    chat = (Message("user", prompt),) if isinstance(prompt, str) else prompt
+    lead = ""
+    if chat and chat[-1].role == "assistant":
+        *turns, last = chat
+        chat, lead = tuple(turns), last.content.removesuffix(instead).rstrip()
     text = f"{lead}\n\n{begun}" if lead else begun
     return (*chat, Message("assistant", text)) if text else chat
 
 
-def parted(prompt: Prompt, begun: str = "") -> tuple[tuple[Message, ...], str]:
-    """A prompt without the assistant's turn, and that turn without the text that was begun in it."""
-    chat = (Message("user", prompt),) if isinstance(prompt, str) else prompt
-    if not chat or chat[-1].role != "assistant":
-        return chat, ""
-    return chat[:-1], chat[-1].content.removesuffix(begun).rstrip()
+def is_shown(slot: str, template: str, reads: Set[str] | None, note_depth: int | None) -> bool:
+    """Whether a template has a place for a slot.
+
+    Args:
+        slot: its name.
+        template: the source.
+        reads: the variables that it asks for, or None where that can't be told.
+        note_depth: the author's note's place in the story so far, or None.
+    """
+    if slot.startswith(OUTLET):
+        return slot.removeprefix(OUTLET) in template and (reads is None or "outlets" in reads)
+    if reads is None:
+        return True
+    if slot.startswith(DEPTH) or (slot in _AROUND_NOTE and note_depth is not None):
+        return "recent" in reads
+    return slot in reads or (slot == "last" and "recent" in reads)
 
 
 def _shaped(texts: Texts, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from storyloom.app.agents.calls import readable
 from storyloom.app.agents.memory_keeper import MemoryKeeper, MemoryUpdate
 from storyloom.app.agents.planner import Offer, Planner
 from storyloom.app.agents.scene import Scene
+from storyloom.app.agents.scene_weaver import SceneWeaver
 from storyloom.app.agents.step_answer import PLANS, StepAnswer, read_memory, read_plans
 from storyloom.app.agents.writer import Draft, Writer
 from storyloom.app.events import Cancelled, Listener
@@ -25,7 +26,6 @@ from storyloom.memory.ports import TextModel
 from storyloom.memory.repetition import SentenceFilter
 from storyloom.memory.story import Call, Origin
 from storyloom.memory.text import clean, count_words, sentences, words
-from storyloom.memory.weaver import Item, Slot, Texts, Woven, weave
 
 _TOKENS_A_WORD = 2.0  # room to spare: what is cut off has to be asked for again
 _PLANS_WORDS = 150
@@ -51,7 +51,7 @@ class OneCall:
     def __init__(self, model: TextModel, profile: Profile, templates: Templates) -> None:
         self._model = model
         self._profile = profile
-        self._templates = templates
+        self._weaver = SceneWeaver("one_call", model, profile, templates)
         self._writer = Writer(model, profile, templates)
         self._keeper = MemoryKeeper(model, profile, templates)
         self._planner = Planner(model, profile, templates)
@@ -65,11 +65,18 @@ class OneCall:
 
         Raises:
             Cancelled: the listener asked to stop.
+            InvalidSetting: the story's weaver or note depth is none, or a user's own template is broken.
             ModelFailed: neither the one call nor the small agents got anything usable.
             PromptTooLong: premise, outline, style and note alone don't fit the context.
             UnsupportedRequest: the profile asks for a sampler that the engine lacks.
         """
-        woven = self._weave(scene)
+        woven = self._weaver.weave(
+            scene,
+            listener,
+            max_tokens=self._max_tokens,
+            paragraph_words=self._profile.paragraph_words,
+            memory_words=self._profile.memory_words,
+        )
         draws = self._draw(scene, woven.prompt, listener)
         calls = tuple(draw.call for draw in draws)
         good = next((draw for draw in draws if not draw.objection), None)
@@ -80,7 +87,13 @@ class OneCall:
             parts: Mapping[str, Any] = {}  # what they say belongs to a paragraph that isn't there
             origin = draft.origin
         else:
-            draft = Draft(paragraph=good.paragraph, origin=good.origin, slots=woven.records, calls=calls)
+            draft = Draft(
+                paragraph=good.paragraph,
+                origin=good.origin,
+                slots=woven.records,
+                weaving=woven.weaving,
+                calls=calls,
+            )
             parts, origin = good.parts, Origin.MODEL if good.clean else Origin.REPAIRED
         listener.on_stage("remembering", scene.depth)
         update = self._update(scene, draft.paragraph, parts, origin)
@@ -184,68 +197,11 @@ class OneCall:
             calls = offer.calls
         return Offer(plans=tuple(plans[:PLANS]), calls=calls)
 
-    # --- the prompt ---------------------------------------------------------------------------------
-
     @property
     def _max_tokens(self) -> int:
         """Room for the whole form; the memory counts twice, for what it says of added and dropped."""
         asked = self._profile.paragraph_words + 2 * self._profile.memory_words + _PLANS_WORDS
         return min(round(asked * _TOKENS_A_WORD), self._model.context_tokens // 2)
-
-    def _weave(self, scene: Scene) -> Woven:
-        story, profile = scene.story, self._profile
-        fixed = tuple(
-            _slot(name, f"story:{name}", text, gives_way="never")
-            for name, text in (
-                ("style", story.style),
-                ("premise", story.premise),
-                ("outline", story.outline),
-                ("authors_note", story.authors_note),
-            )
-        )
-        notes = tuple(
-            Item(text=note.text, source=f"note:{note.depth}")
-            for note in scene.memory.notes
-            if note.text not in story.premise  # the premise has a slot of its own
-        )
-        slots = (
-            *fixed,
-            Slot(name="memory", items=notes, priority=2, gives_way="start"),
-            Slot(
-                name="recall", items=scene.recalled, max_tokens=round(profile.memory_words * _TOKENS_A_WORD)
-            ),
-            _slot(
-                "last",
-                f"step:{scene.depth - 1}",
-                scene.last,
-                priority=1,
-                gives_way="start",
-                max_tokens=round(profile.last_words * _TOKENS_A_WORD),
-            ),
-            _slot("plan", "plan", scene.plan, gives_way="never"),
-        )
-
-        def render(texts: Texts) -> Prompt:
-            return self._templates.messages(
-                "one_call",
-                **texts,
-                language=story.language,
-                mode=story.mode.value,
-                paragraph_words=profile.paragraph_words,
-                memory_words=profile.memory_words,
-            )
-
-        return weave(
-            slots,
-            render=render,
-            count=self._model.count_tokens,
-            budget=self._model.context_tokens - self._max_tokens,
-            language=story.language,
-        )
-
-
-def _slot(name: str, source: str, text: str, **rules: Any) -> Slot:
-    return Slot(name=name, items=(Item(text=text, source=source),) if text else (), **rules)
 
 
 def _tell(listener: Listener, text: str) -> None:

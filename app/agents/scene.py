@@ -1,7 +1,9 @@
 """Where the story stands when an agent is asked: the same value for all of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from storyloom.memory.lore import CharacterSheet
+from storyloom.memory.lore_results import LoreScan
 from storyloom.memory.repetition import StoryIndex
 from storyloom.memory.story import Plan, ShortMemory, Story
 from storyloom.memory.weaver import Item
@@ -17,11 +19,14 @@ class Scene:
         plan: what shall happen next; empty only while plans are being made.
         memory: short-term memory before the step.
         last: the paragraph before, empty at the opening.
+        earlier: the paragraphs before that one, oldest first, as many as were loaded.
         recalled: passages of long-term memory, best first.
         recent_plans: the plans chosen lately, newest first.
         index: the n-grams of everything written on this strand.
         seed: the step's seed; an agent derives its own draws from it.
         offered: the plans that the step before offered, for want of better ones.
+        characters: the sheets that enter the prompt.
+        lore: what the story's lore says to the step.
     """
 
     story: Story
@@ -34,3 +39,6 @@ class Scene:
     index: StoryIndex
     seed: int
     offered: tuple[Plan, ...] = ()
+    earlier: tuple[str, ...] = ()
+    characters: tuple[CharacterSheet, ...] = ()
+    lore: LoreScan = field(default_factory=LoreScan)

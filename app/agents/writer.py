@@ -7,20 +7,21 @@ from dataclasses import dataclass, replace
 from storyloom.app.agents.calls import Answer, ask
 from storyloom.app.agents.drawing import Drawing, Rules
 from storyloom.app.agents.scene import Scene
+from storyloom.app.agents.scene_weaver import SceneWeaver
+from storyloom.app.agents.slots import tokens_of
 from storyloom.app.events import Cancelled, Listener
 from storyloom.app.profiles import Profile
 from storyloom.app.templates import Templates
+from storyloom.app.weaving import going_on
 from storyloom.memory.errors import ModelFailed
 from storyloom.memory.form import cut_at_break, is_first_person, is_second_person
-from storyloom.memory.generation import Message, Prompt, Request
+from storyloom.memory.generation import Prompt, Request
 from storyloom.memory.names import cast, names
 from storyloom.memory.ports import TextModel
 from storyloom.memory.repetition import SentenceFilter
-from storyloom.memory.story import Call, Mode, Origin, SlotRecord
+from storyloom.memory.story import Call, Mode, Origin, SlotRecord, Weaving
 from storyloom.memory.text import clean, count_words, joined
-from storyloom.memory.weaver import Item, Slot, Texts, Woven, weave
 
-_TOKENS_A_WORD = 1.5
 _LEAST_SHARE = 0.4
 
 
@@ -35,6 +36,7 @@ class Draft:
     paragraph: str
     origin: Origin
     slots: tuple[SlotRecord, ...]
+    weaving: Weaving
     calls: tuple[Call, ...]
 
 
@@ -50,7 +52,7 @@ class Writer:
     def __init__(self, model: TextModel, profile: Profile, templates: Templates) -> None:
         self._model = model
         self._profile = profile
-        self._templates = templates
+        self._weaver = SceneWeaver("writer", model, profile, templates)
 
     def write(self, scene: Scene, listener: Listener) -> Draft:
         """Write the paragraph of a scene.
@@ -61,12 +63,15 @@ class Writer:
 
         Raises:
             Cancelled: the listener asked to stop.
+            InvalidSetting: the story's weaver or note depth is none, or a user's own template is broken.
             ModelFailed: no draw brought any text.
             PromptTooLong: premise, outline, style and note alone don't fit the context.
             UnsupportedRequest: the profile asks for a sampler that the engine lacks.
         """
-        woven = self._weave(scene)
         opening = _opening(scene) if self._can_resume else ""
+        woven = self._weaver.weave(
+            scene, listener, max_tokens=self._max_tokens, prefill=self._can_resume, opening=opening
+        )
         best, origin, answers = self._draw(scene, woven.prompt, opening, listener)
         paragraph = best or _longest(answers, opening, scene.story.language)
         if not paragraph:
@@ -78,6 +83,7 @@ class Writer:
             paragraph=paragraph,
             origin=origin,
             slots=woven.records,
+            weaving=woven.weaving,
             calls=tuple(answer.call for answer in answers),
         )
 
@@ -87,13 +93,12 @@ class Writer:
 
     @property
     def _max_tokens(self) -> int:
-        return round(self._profile.paragraph_words * _TOKENS_A_WORD)
+        return tokens_of(self._profile.paragraph_words)
 
     def _draw(
         self, scene: Scene, prompt: Prompt, opening: str, listener: Listener
     ) -> tuple[str, Origin, list[Answer]]:
         """Draw until the paragraph is long enough or the tries are used up: the longest that stood."""
-        chat, lead = _split(prompt)
         drawing, best = self._drawing(scene), ""
         answers: list[Answer] = []
         for attempt in range(self._profile.redraws + 1):
@@ -101,7 +106,9 @@ class Writer:
                 listener.on_redraw(drawing.verdict)
             drawing.begin(opening)
             self._loosen(drawing, attempt)
-            request = self._request((*chat, *_prefill(lead, drawing.begun)), scene.seed, attempt)
+            request = self._request(going_on(prompt, drawing.begun, instead=opening), scene.seed, attempt)
+            if answers and request.max_tokens < 1:
+                break  # what was kept fills the context
             answers.append(self._stream(request, drawing, listener))
             best = max(best, drawing.text, key=count_words)
             if drawing.is_long_enough or (drawing.is_fit and not drawing.was_stopped):
@@ -116,7 +123,10 @@ class Writer:
         sampling = self._profile.writing
         if sampling.temperature is not None:
             sampling = replace(sampling, temperature=sampling.temperature + attempt * self._profile.heat)
-        return Request(prompt=prompt, max_tokens=self._max_tokens, seed=seed + attempt, sampling=sampling)
+        # The sentences that a redraw goes on from stand in the prompt, which may have been full without them.
+        room = self._model.context_tokens - self._model.count_tokens(prompt)
+        max_tokens = min(self._max_tokens, room)
+        return Request(prompt=prompt, max_tokens=max_tokens, seed=seed + attempt, sampling=sampling)
 
     def _loosen(self, drawing: Drawing, attempt: int) -> None:
         """In the second half of the tries a common phrase is better than half a paragraph."""
@@ -156,67 +166,6 @@ class Writer:
             least_words=round(words * _LEAST_SHARE),
         )
         return Drawing(rules, SentenceFilter(scene.index), skip=not self._can_resume)
-
-    def _weave(self, scene: Scene) -> Woven:
-        slots = self._slots(scene)
-
-        def render(texts: Texts) -> Prompt:
-            return self._templates.messages(
-                "writer",
-                **{slot.name: list(texts[slot.name]) for slot in slots},
-                language=scene.story.language,
-                mode=scene.story.mode.value,
-                prefill=self._can_resume,
-            )
-
-        budget = self._model.context_tokens - self._max_tokens
-        return weave(slots, render=render, count=self._model.count_tokens, budget=budget)
-
-    def _slots(self, scene: Scene) -> tuple[Slot, ...]:
-        story = scene.story
-        notes = tuple(
-            Item(text=note.text, source=f"note:{note.depth}")
-            for note in scene.memory.notes
-            if note.text not in story.premise
-        )
-        last = (Item(text=scene.last, source=f"step:{scene.depth - 1}"),) if scene.last else ()
-        return (
-            _fixed("style", story.style),
-            _fixed("premise", story.premise),
-            _fixed("outline", story.outline if self._profile.reads_outline else ""),
-            _fixed("authors_note", story.authors_note),
-            Slot(name="memory", items=notes, priority=2, gives_way="start"),
-            Slot(name="recall", items=scene.recalled, max_tokens=_tokens(self._profile.memory_words)),
-            Slot(
-                name="last",
-                items=last,
-                priority=1,
-                gives_way="start",
-                max_tokens=_tokens(self._profile.last_words),
-            ),
-            Slot(name="plan", items=(Item(text=scene.plan, source="plan"),), gives_way="never"),
-        )
-
-
-def _fixed(name: str, text: str) -> Slot:
-    items = (Item(text=text, source=f"story:{name}"),) if text else ()
-    return Slot(name=name, items=items, gives_way="never")
-
-
-def _tokens(words: int) -> int:
-    return round(words * _TOKENS_A_WORD)
-
-
-def _split(prompt: Prompt) -> tuple[tuple[Message, ...], str]:
-    """The prompt without its prefill, and the prefill."""
-    chat = (Message("user", prompt),) if isinstance(prompt, str) else prompt
-    return (chat[:-1], chat[-1].content) if chat[-1].role == "assistant" else (chat, "")
-
-
-def _prefill(lead: str, begun: str) -> tuple[Message, ...]:
-    """The assistant's turn, begun: what stands before the paragraph, then the paragraph so far."""
-    text = f"{lead}\n\n{begun}" if lead else begun
-    return (Message("assistant", text),) if text else ()
 
 
 def _longest(answers: Sequence[Answer], opening: str, language: str) -> str:
