@@ -1,9 +1,9 @@
 """Kernels of the linear fast-weight memory: M(x) = W x.
 
 Only the states run from chunk to chunk, and their columns are independent of one another: a program takes a
-memory and a tile of its values. Everything else is a program a chunk. A state is stored transposed, [width,
-value_width], weights then momenta, one slot a chunk's start and one after the last. The names are the
-equation's: E the errors, G the mixing matrix, W and S weights and momenta, d_ a gradient.
+memory and a tile of its values. Everything else is a program a chunk. A slot of states holds W and S
+transposed, [width, value_width]. The names are the equation's: E the errors, G the mixing matrix, W and S
+weights and momenta, d_ a gradient.
 """
 
 from typing import Any
@@ -13,14 +13,20 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from storyloom.kernels.fast_weight_mixing_triton import Gates, mix, mix_gradients
 from storyloom.kernels.fast_weight_tiles_triton import (
+    Chunks,
     Shape,
     dot,
+    load_pair,
+    load_reading,
     load_tile,
+    load_writing,
     options,
-    rows_contiguous,
+    own_chunk,
+    span,
+    store_pair,
     store_tile,
+    store_writing,
     strides,
     value_tile,
 )
@@ -36,17 +42,14 @@ def _states_kernel(
     """Chunk after chunk: the errors, and the state that each chunk starts with."""
     memory = tl.program_id(0).to(tl.int64)
     token = tl.arange(0, C)
-    width = tl.arange(0, D)
-    value = tl.program_id(1) * V + tl.arange(0, V)
-    width_in = width < WIDTH
-    value_in = value < VALUES
+    width, width_in = span(0, D, WIDTH)
+    value, value_in = span(tl.program_id(1) * V, V, VALUES)
     k += memory // HEADS * k_b + memory % HEADS * k_h
     v += memory // HEADS * v_b + memory % HEADS * v_h
     errors += memory * LENGTH * VALUES
     vectors += memory * CHUNKS * N * C
     states += memory * (CHUNKS + 1) * 2 * WIDTH * VALUES
-    W = load_tile(states, width, value, VALUES, width_in, value_in)
-    S = load_tile(states + WIDTH * VALUES, width, value, VALUES, width_in, value_in)
+    W, S = load_pair(states, width, value, width_in, value_in, WIDTH, VALUES)
     for chunk in range(CHUNKS):
         token_in = (token < CHUNK) & (chunk * CHUNK + token < LENGTH)
         K = load_tile(k, token, width, k_l, token_in, width_in)
@@ -54,16 +57,11 @@ def _states_kernel(
             dot(K, W, DOT, PRECISION) - load_tile(v, token, value, v_l, token_in, value_in).to(tl.float32)
         )
         store_tile(errors, E, token, value, VALUES, token_in, value_in)
-        update = tl.load(vectors + 3 * C + token)
-        surprise = tl.load(vectors + 4 * C + token)
-        kept = tl.load(vectors + 5 * C)
-        carried = tl.load(vectors + 5 * C + 1)
-        restart = tl.load(vectors + 5 * C + 2)
+        update, surprise, kept, carried, restart = load_writing(vectors, token, C)
         W = kept * W + carried * S - dot(tl.trans(K), update[:, None] * E, DOT, PRECISION)
         S = restart * S - dot(tl.trans(K), surprise[:, None] * E, DOT, PRECISION)
         states += 2 * WIDTH * VALUES
-        store_tile(states, W, width, value, VALUES, width_in, value_in)
-        store_tile(states + WIDTH * VALUES, S, width, value, VALUES, width_in, value_in)
+        store_pair(states, W, S, width, value, width_in, value_in, WIDTH, VALUES)
         k += CHUNK * k_l
         v += CHUNK * v_l
         errors += CHUNK * VALUES
@@ -78,26 +76,16 @@ def _read_kernel(
     C: tl.constexpr, D: tl.constexpr, V: tl.constexpr, DOT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """A chunk's reads, a tile of values."""
-    place = tl.program_id(0).to(tl.int64)
-    memory = place // CHUNKS
-    start = place % CHUNKS * CHUNK
-    batch = memory // HEADS
-    head = memory % HEADS
-    token = tl.arange(0, C)
-    width = tl.arange(0, D)
-    value = tl.program_id(1) * V + tl.arange(0, V)
-    token_in = (token < CHUNK) & (start + token < LENGTH)
-    width_in = width < WIDTH
-    value_in = value < VALUES
+    place, memory, batch, head, start, token, token_in = own_chunk(LENGTH, HEADS, CHUNKS, CHUNK, C)
+    width, width_in = span(0, D, WIDTH)
+    value, value_in = span(tl.program_id(1) * V, V, VALUES)
     states += (place + memory) * 2 * WIDTH * VALUES
     Q = load_tile(q + batch * q_b + head * q_h + start * q_l, token, width, q_l, token_in, width_in)
     K = load_tile(k + batch * k_b + head * k_h + start * k_l, token, width, k_l, token_in, width_in)
     G = tl.load(mixing + place * C * C + token[:, None] * C + token[None, :])
-    kept = tl.load(vectors + place * N * C + token)
-    carried = tl.load(vectors + place * N * C + C + token)
+    kept, carried = load_reading(vectors + place * N * C, token, C)
     E = load_tile(errors + (memory * LENGTH + start) * VALUES, token, value, VALUES, token_in, value_in)
-    W = load_tile(states, width, value, VALUES, width_in, value_in)
-    S = load_tile(states + WIDTH * VALUES, width, value, VALUES, width_in, value_in)
+    W, S = load_pair(states, width, value, width_in, value_in, WIDTH, VALUES)
     read = kept[:, None] * dot(Q, W, DOT, PRECISION) + carried[:, None] * dot(Q, S, DOT, PRECISION)
     read -= dot(G * dot(Q, tl.trans(K), DOT, PRECISION), E, DOT, PRECISION)
     output += ((batch * LENGTH + start) * HEADS + head) * VALUES
@@ -105,22 +93,15 @@ def _read_kernel(
 
 
 @triton.jit
-def _read_gradient_kernel(  # noqa: PLR0915
+def _read_gradient_kernel(
     q, k, d_output, mixing, vectors, states, errors, d_mixing, d_vectors, d_states, d_errors, d_q, d_k,
     q_b, q_l, q_h, k_b, k_l, k_h, d_output_b, d_output_l, d_output_h, LENGTH, HEADS, CHUNKS,
     CHUNK: tl.constexpr, WIDTH: tl.constexpr, VALUES: tl.constexpr, N: tl.constexpr,
     C: tl.constexpr, D: tl.constexpr, V: tl.constexpr, DOT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """What a chunk's reads alone give: all of d_q and d_mixing, the others' first part."""
-    place = tl.program_id(0).to(tl.int64)
-    memory = place // CHUNKS
-    start = place % CHUNKS * CHUNK
-    batch = memory // HEADS
-    head = memory % HEADS
-    token = tl.arange(0, C)
-    width = tl.arange(0, D)
-    token_in = (token < CHUNK) & (start + token < LENGTH)
-    width_in = width < WIDTH
+    place, memory, batch, head, start, token, token_in = own_chunk(LENGTH, HEADS, CHUNKS, CHUNK, C)
+    width, width_in = span(0, D, WIDTH)
     states += (place + memory) * 2 * WIDTH * VALUES
     d_states += (place + memory) * 2 * WIDTH * VALUES
     errors += (memory * LENGTH + start) * VALUES
@@ -130,8 +111,7 @@ def _read_gradient_kernel(  # noqa: PLR0915
     K = load_tile(k + batch * k_b + head * k_h + start * k_l, token, width, k_l, token_in, width_in)
     square = token[:, None] * C + token[None, :]
     G = tl.load(mixing + place * C * C + square)
-    kept = tl.load(vectors + place * N * C + token)
-    carried = tl.load(vectors + place * N * C + C + token)
+    kept, carried = load_reading(vectors + place * N * C, token, C)
     alike = dot(Q, tl.trans(K), DOT, PRECISION)
     mixed = tl.trans(G * alike)
     d_mixed = tl.zeros((C, C), tl.float32)
@@ -139,10 +119,8 @@ def _read_gradient_kernel(  # noqa: PLR0915
     d_kept = tl.zeros((C,), tl.float32)
     d_carried = tl.zeros((C,), tl.float32)
     for first in range(0, VALUES, V):
-        value = first + tl.arange(0, V)
-        value_in = value < VALUES
-        W = load_tile(states, width, value, VALUES, width_in, value_in)
-        S = load_tile(states + WIDTH * VALUES, width, value, VALUES, width_in, value_in)
+        value, value_in = span(first, V, VALUES)
+        W, S = load_pair(states, width, value, width_in, value_in, WIDTH, VALUES)
         E = load_tile(errors, token, value, VALUES, token_in, value_in)
         d_O = load_tile(d_output, token, value, d_output_l, token_in, value_in).to(tl.float32)
         d_mixed -= dot(d_O, tl.trans(E), DOT, PRECISION)
@@ -154,8 +132,7 @@ def _read_gradient_kernel(  # noqa: PLR0915
         store_tile(d_errors, -dot(mixed, d_O, DOT, PRECISION), token, value, VALUES, token_in, value_in)
         d_W = dot(tl.trans(Q), kept[:, None] * d_O, DOT, PRECISION)
         d_S = dot(tl.trans(Q), carried[:, None] * d_O, DOT, PRECISION)
-        store_tile(d_states, d_W, width, value, VALUES, width_in, value_in)
-        store_tile(d_states + WIDTH * VALUES, d_S, width, value, VALUES, width_in, value_in)
+        store_pair(d_states, d_W, d_S, width, value, width_in, value_in, WIDTH, VALUES)
     past = token[:, None] >= token[None, :]
     tl.store(d_mixing + place * C * C + square, tl.where(past, d_mixed * alike, 0.0))
     tl.store(d_vectors + place * N * C + token, d_kept)
@@ -180,10 +157,8 @@ def _states_gradient_kernel(
     batch = memory // HEADS
     head = memory % HEADS
     token = tl.arange(0, C)
-    width = tl.arange(0, D)
-    value = tl.program_id(1) * V + tl.arange(0, V)
-    width_in = width < WIDTH
-    value_in = value < VALUES
+    width, width_in = span(0, D, WIDTH)
+    value, value_in = span(tl.program_id(1) * V, V, VALUES)
     place = memory * CHUNKS + CHUNKS - 1
     start = (place - memory * CHUNKS) * CHUNK
     k += batch * k_b + head * k_h + start * k_l
@@ -191,28 +166,21 @@ def _states_gradient_kernel(
     d_errors += (memory * LENGTH + start) * VALUES
     vectors += place * N * C
     d_states += (place + memory + 1) * 2 * WIDTH * VALUES
-    d_W = load_tile(d_states, width, value, VALUES, width_in, value_in)
-    d_S = load_tile(d_states + WIDTH * VALUES, width, value, VALUES, width_in, value_in)
+    d_W, d_S = load_pair(d_states, width, value, width_in, value_in, WIDTH, VALUES)
     for back in range(CHUNKS):
         token_in = (token < CHUNK) & ((CHUNKS - 1 - back) * CHUNK + token < LENGTH)
         K = load_tile(k, token, width, k_l, token_in, width_in)
-        update = tl.load(vectors + 3 * C + token)
-        surprise = tl.load(vectors + 4 * C + token)
-        kept = tl.load(vectors + 5 * C)
-        carried = tl.load(vectors + 5 * C + 1)
-        restart = tl.load(vectors + 5 * C + 2)
+        update, surprise, kept, carried, restart = load_writing(vectors, token, C)
         d_E = load_tile(d_errors, token, value, VALUES, token_in, value_in)
         d_E -= update[:, None] * dot(K, d_W, DOT, PRECISION)
         d_E -= surprise[:, None] * dot(K, d_S, DOT, PRECISION)
         store_tile(d_errors, d_E, token, value, VALUES, token_in, value_in)
         store_tile(d_v, -2.0 * d_E, token, value, HEADS * VALUES, token_in, value_in)
         d_states -= 2 * WIDTH * VALUES
-        d_S = carried * d_W + restart * d_S
-        d_S += load_tile(d_states + WIDTH * VALUES, width, value, VALUES, width_in, value_in)
-        d_W = kept * d_W + 2.0 * dot(tl.trans(K), d_E, DOT, PRECISION)
-        d_W += load_tile(d_states, width, value, VALUES, width_in, value_in)
-        store_tile(d_states, d_W, width, value, VALUES, width_in, value_in)
-        store_tile(d_states + WIDTH * VALUES, d_S, width, value, VALUES, width_in, value_in)
+        read_W, read_S = load_pair(d_states, width, value, width_in, value_in, WIDTH, VALUES)
+        d_S = read_S + carried * d_W + restart * d_S
+        d_W = read_W + kept * d_W + 2.0 * dot(tl.trans(K), d_E, DOT, PRECISION)
+        store_pair(d_states, d_W, d_S, width, value, width_in, value_in, WIDTH, VALUES)
         k -= CHUNK * k_l
         d_v -= CHUNK * HEADS * VALUES
         d_errors -= CHUNK * VALUES
@@ -227,15 +195,8 @@ def _write_gradient_kernel(
     C: tl.constexpr, D: tl.constexpr, V: tl.constexpr, DOT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """A chunk's remaining gradients: of its keys, and of the vectors with which it wrote."""
-    place = tl.program_id(0).to(tl.int64)
-    memory = place // CHUNKS
-    start = place % CHUNKS * CHUNK
-    batch = memory // HEADS
-    head = memory % HEADS
-    token = tl.arange(0, C)
-    width = tl.arange(0, D)
-    token_in = (token < CHUNK) & (start + token < LENGTH)
-    width_in = width < WIDTH
+    place, memory, batch, head, start, token, token_in = own_chunk(LENGTH, HEADS, CHUNKS, CHUNK, C)
+    width, width_in = span(0, D, WIDTH)
     states += (place + memory) * 2 * WIDTH * VALUES
     d_states += (place + memory + 1) * 2 * WIDTH * VALUES
     errors += (memory * LENGTH + start) * VALUES
@@ -244,8 +205,7 @@ def _write_gradient_kernel(
     d_vectors += place * N * C
     at = ((batch * LENGTH + start) * HEADS + head) * WIDTH
     K = load_tile(k + batch * k_b + head * k_h + start * k_l, token, width, k_l, token_in, width_in)
-    update = tl.load(vectors + 3 * C + token)
-    surprise = tl.load(vectors + 4 * C + token)
+    update, surprise, _kept, _carried, _restart = load_writing(vectors, token, C)
     d_K = load_tile(d_k + at, token, width, HEADS * WIDTH, token_in, width_in)
     d_update = tl.zeros((C,), tl.float32)
     d_surprise = tl.zeros((C,), tl.float32)
@@ -253,12 +213,9 @@ def _write_gradient_kernel(
     d_carried = tl.zeros((D,), tl.float32)
     d_restart = tl.zeros((D,), tl.float32)
     for first in range(0, VALUES, V):
-        value = first + tl.arange(0, V)
-        value_in = value < VALUES
-        W = load_tile(states, width, value, VALUES, width_in, value_in)
-        S = load_tile(states + WIDTH * VALUES, width, value, VALUES, width_in, value_in)
-        d_W = load_tile(d_states, width, value, VALUES, width_in, value_in)
-        d_S = load_tile(d_states + WIDTH * VALUES, width, value, VALUES, width_in, value_in)
+        value, value_in = span(first, V, VALUES)
+        W, S = load_pair(states, width, value, width_in, value_in, WIDTH, VALUES)
+        d_W, d_S = load_pair(d_states, width, value, width_in, value_in, WIDTH, VALUES)
         E = load_tile(errors, token, value, VALUES, token_in, value_in)
         d_E = load_tile(d_errors, token, value, VALUES, token_in, value_in)
         by_W = dot(E, tl.trans(d_W), DOT, PRECISION)
@@ -271,83 +228,48 @@ def _write_gradient_kernel(
         d_carried += tl.sum(d_W * S, 1)
         d_restart += tl.sum(d_S * S, 1)
     store_tile(d_key + at, d_K, token, width, HEADS * WIDTH, token_in, width_in)
-    tl.store(d_vectors + 3 * C + token, d_update)
-    tl.store(d_vectors + 4 * C + token, d_surprise)
-    tl.store(d_vectors + 5 * C, tl.sum(d_kept, 0))
-    tl.store(d_vectors + 5 * C + 1, tl.sum(d_carried, 0))
-    tl.store(d_vectors + 5 * C + 2, tl.sum(d_restart, 0))
+    store_writing(
+        d_vectors,
+        token,
+        d_update,
+        d_surprise,
+        tl.sum(d_kept, 0),
+        tl.sum(d_carried, 0),
+        tl.sum(d_restart, 0),
+        C,
+    )
 
 
-def forward(
-    q: Tensor, k: Tensor, v: Tensor, gates: Gates, weight: Tensor, held: Tensor, chunk: int, window: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The reads; the states [memories, chunks + 1, 2, width, values]; errors [memories, length, values]."""
-    shape = Shape.of(q, v, chunk)
-    q, k, v = (rows_contiguous(tensor) for tensor in (q, k, v))
-    output = q.new_empty(v.shape)
-    states = weight.new_empty((shape.rows, shape.chunks + 1, 2, shape.width, shape.values))
-    errors = weight.new_empty((shape.rows, shape.length, shape.values))
-    if not shape.rows:
-        return output, states, errors
-    states[:, 0, 0].copy_(weight.flatten(0, 1).transpose(-1, -2))
-    states[:, 0, 1].copy_(held.flatten(0, 1).transpose(-1, -2))
-    mixing, vectors, _ = mix(gates, shape, window)
+def forward(q: Tensor, k: Tensor, v: Tensor, own: Chunks, output: Tensor, shape: Shape) -> None:
+    """Write the states, the errors and the reads; the mixing and the first state are there."""
     apart, split = _config(q, shape, split=False), _config(q, shape, split=True)
     _states_kernel[(shape.rows, triton.cdiv(shape.values, split["V"]))](
-        k, v, vectors, states, errors, *strides(k, v), **split
+        k, v, own.vectors, own.states, own.errors, *strides(k, v), **split
     )
     _read_kernel[(shape.rows * shape.chunks, triton.cdiv(shape.values, apart["V"]))](
-        q, k, mixing, vectors, states, errors, output, *strides(q, k), **apart
+        q, k, *own, output, *strides(q, k), **apart
     )
-    return output, states, errors
 
 
 def backward(
-    d_output: Tensor,
-    d_weight: Tensor,
-    d_held: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    gates: Gates,
-    states: Tensor,
-    errors: Tensor,
-    chunk: int,
-    window: int,
-) -> tuple[Tensor, ...]:
-    """Gradients of q, k, v, momentum, rate, decay, the weights and the momenta."""
-    shape = Shape.of(q, v, chunk)
-    q, k, d_output = (rows_contiguous(tensor) for tensor in (q, k, d_output))
-    d_q, d_key, d_v = q.new_empty(q.shape), k.new_empty(k.shape), v.new_empty(v.shape)
-    if not shape.rows:
-        empty = (gate.new_empty(gate.shape) for gate in gates)
-        return d_q, d_key, d_v, *empty, torch.empty_like(d_weight), torch.empty_like(d_held)
-    d_k = k.new_empty(k.shape, dtype=torch.float32)
-    d_states, d_errors = torch.empty_like(states), torch.empty_like(errors)
-    d_states[:, -1, 0].copy_(d_weight.flatten(0, 1).transpose(-1, -2))
-    d_states[:, -1, 1].copy_(d_held.flatten(0, 1).transpose(-1, -2))
-    mixing = mix(gates, shape, window, surprises=True)
-    d_matrix, d_vectors = torch.empty_like(mixing.matrix), torch.empty_like(mixing.vectors)
+    q: Tensor, k: Tensor, d_output: Tensor, own: Chunks, given: Chunks,
+    d_qkv: tuple[Tensor, Tensor, Tensor], shape: Shape,
+) -> None:  # fmt: skip
+    """Write the gradients of q, k, v and, in ``given``, of all else; that of the last state is there."""
+    d_q, d_k, d_v = d_qkv
+    by_reads = k.new_empty(k.shape, dtype=torch.float32)
     apart, split = _config(q, shape, split=False), _config(q, shape, split=True)
     places = (shape.rows * shape.chunks,)
     _read_gradient_kernel[places](
-        q, k, d_output, mixing.matrix, mixing.vectors, states, errors,
-        d_matrix, d_vectors, d_states, d_errors, d_q, d_k,
-        *strides(q, k, d_output), **apart,
-    )  # fmt: skip
+        q, k, d_output, *own, *given, d_q, by_reads, *strides(q, k, d_output), **apart
+    )
     _states_gradient_kernel[(shape.rows, triton.cdiv(shape.values, split["V"]))](
-        k, mixing.vectors, d_states, d_errors, d_v, *strides(k), **split
+        k, own.vectors, given.states, given.errors, d_v, *strides(k), **split
     )
     _write_gradient_kernel[places](
-        k, mixing.vectors, states, errors, d_vectors, d_states, d_errors, d_k, d_key, *strides(k), **apart
-    )
-    given = mix_gradients(gates, shape, window, mixing, d_matrix, d_vectors)
-    return d_q, d_key, d_v, *given, state(d_states, 0, 0, d_weight), state(d_states, 0, 1, d_held)
-
-
-def state(states: Tensor, slot: int, part: int, like: Tensor) -> Tensor:
-    """A copy of a slot's weights (part 0) or momenta (part 1), in the layout of ``like``."""
-    return torch.empty_like(like).copy_(states[:, slot, part].transpose(-1, -2).reshape(like.shape))
+        k, own.vectors, own.states, own.errors, given.vectors, given.states, given.errors, by_reads, d_k,
+        *strides(k), **apart,
+    )  # fmt: skip
 
 
 def _config(q: Tensor, shape: Shape, *, split: bool) -> dict[str, Any]:

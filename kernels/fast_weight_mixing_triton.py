@@ -18,12 +18,13 @@ Gates = tuple[Tensor, Tensor, Tensor]
 
 
 @triton.jit
-def _mix_kernel(
-    momentum, rate, decay, mix, surprises, vectors,
-    momentum_b, momentum_l, momentum_h, rate_b, rate_l, rate_h, decay_b, decay_l, decay_h,
-    LENGTH, HEADS, CHUNKS, TOTAL, WINDOW,
-    CHUNK: tl.constexpr, C: tl.constexpr, R: tl.constexpr, N: tl.constexpr, SURPRISES: tl.constexpr,
+def _own_chunks(
+    LENGTH, HEADS, CHUNKS, TOTAL, CHUNK: tl.constexpr, C: tl.constexpr, R: tl.constexpr
 ):  # fmt: skip
+    """A program's chunks and which are real, where they begin and end, and whose they are.
+
+    Last come the columns of G̃.
+    """
     row = tl.program_id(0).to(tl.int64) * R + tl.arange(0, R)
     live = row < TOTAL
     start = row % CHUNKS * CHUNK
@@ -31,6 +32,18 @@ def _mix_kernel(
     batch = row // CHUNKS // HEADS
     head = row // CHUNKS % HEADS
     column = tl.arange(0, C)
+    return row, live, start, end, batch, head, column
+
+
+@triton.jit
+def _mix_kernel(
+    momentum, rate, decay, mix, surprises, vectors,
+    momentum_b, momentum_l, momentum_h, rate_b, rate_l, rate_h, decay_b, decay_l, decay_h,
+    LENGTH, HEADS, CHUNKS, TOTAL, WINDOW,
+    CHUNK: tl.constexpr, C: tl.constexpr, R: tl.constexpr, N: tl.constexpr, SURPRISES: tl.constexpr,
+):  # fmt: skip
+    """G̃ and its vectors, and P̃ if ``SURPRISES``, row after row of some chunks side by side."""
+    row, live, start, end, batch, head, column = _own_chunks(LENGTH, HEADS, CHUNKS, TOTAL, CHUNK, C, R)
     momentum_at = momentum + batch * momentum_b + head * momentum_h
     rate_at = rate + batch * rate_b + head * rate_h
     decay_at = decay + batch * decay_b + head * decay_h
@@ -81,13 +94,8 @@ def _mix_gradient_kernel(
     LENGTH, HEADS, CHUNKS, TOTAL, WINDOW,
     CHUNK: tl.constexpr, C: tl.constexpr, R: tl.constexpr, N: tl.constexpr,
 ):  # fmt: skip
-    row = tl.program_id(0).to(tl.int64) * R + tl.arange(0, R)
-    live = row < TOTAL
-    start = row % CHUNKS * CHUNK
-    end = tl.minimum(start + CHUNK, LENGTH)
-    batch = row // CHUNKS // HEADS
-    head = row // CHUNKS % HEADS
-    column = tl.arange(0, C)
+    """The gates' gradients, from the last row to the first."""
+    row, live, start, end, batch, head, column = _own_chunks(LENGTH, HEADS, CHUNKS, TOTAL, CHUNK, C, R)
     momentum_at = momentum + batch * momentum_b + head * momentum_h
     decay_at = decay + batch * decay_b + head * decay_h
     square_at = row[:, None] * C * C + column[None, :]

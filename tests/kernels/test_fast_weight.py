@@ -345,33 +345,22 @@ def test_nan_reaches_its_own_head_from_its_own_chunk_on(
             assert torch.equal(one.transpose(1, 2)[others], other.transpose(1, 2)[others]), name
 
 
-def operator(case: Case, kind: str) -> tuple[Any, tuple[Any, ...]]:
-    from storyloom.kernels import fast_weight_triton as operators
-
-    return (operators.linear_op if kind == "linear" else operators.mlp_op), (*case.all, 4, 2)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_operators_keep_torchs_rules(kind: str, device: torch.device) -> None:
     from storyloom.kernels import fast_weight_triton as operators
 
     case = cast(draw(kind, 5, batch=1, heads=1), torch.float32, device)
     case = case.map(lambda tensor: tensor.requires_grad_())
-    forward, arguments = operator(case, kind)
+    memory = [*case.weights, *case.momenta]
     checks = ("test_schema", "test_faketensor", "test_autograd_registration")
-    torch.library.opcheck(forward, arguments, test_utils=checks)
-    with torch.no_grad():
-        output, *states, starts, errors = forward(*arguments)
-    detached = [tensor.detach() for tensor in case.tokens]
-    backward = operators.linear_backward_op if kind == "linear" else operators.mlp_backward_op
-    given = (output, *states, *detached, starts, errors, 4, 2)
-    torch.library.opcheck(backward, given, test_utils=("test_schema", "test_faketensor"))
-    token = [
-        tensor[:, 0] if index in {0, 3, 4, 5} else tensor[:, :1] for index, tensor in enumerate(detached)
-    ]
-    weights, momenta = ([state.detach() for state in part] for part in (case.weights, case.momenta))
-    given_step = (*token, weights, momenta, weights)
-    torch.library.opcheck(operators.step_op, given_step, test_utils=("test_schema", "test_faketensor"))
+    torch.library.opcheck(operators._forward, (*case.tokens, memory, 4, 2), test_utils=checks)
+    tokens, memory = [[tensor.detach() for tensor in part] for part in (case.tokens, memory)]
+    output, after, starts, errors = operators._forward(*tokens, memory, 4, 2)
+    given = (output, after, *tokens, starts, errors, 4, 2)
+    torch.library.opcheck(operators._backward, given, test_utils=("test_schema", "test_faketensor"))
+    token = [tensor[:, 0] if index in {0, 3, 4, 5} else tensor[:, :1] for index, tensor in enumerate(tokens)]
+    given_step = (*token, memory, memory[: len(case.weights)])
+    torch.library.opcheck(operators._step, given_step, test_utils=("test_schema", "test_faketensor"))
 
 
 @pytest.mark.parametrize(
