@@ -76,6 +76,7 @@ class _Past:
     memory: ShortMemory
     segments: tuple[Segment, ...]
     recent_plans: tuple[str, ...]
+    earlier: tuple[str, ...]
 
     @property
     def depth(self) -> int:
@@ -175,7 +176,11 @@ class Recurrence:
             segments = work.steps.segments(strand.id)
             plans = work.steps.recent_plans(strand.id, _RECENT_PLANS)
             own = work.strands.get(strand.id)
-        return _Past(story, head, page_at(story, own, head).memory, segments, tuple(plans))
+            last = head.depth if head else 0
+            # As many as recall leaves out, the last among them: none is ever shown twice.
+            recent = work.steps.paragraphs(strand.id, first=last - self._rule.recent + 1, last=last - 1)
+        earlier = tuple(text for _, text in recent)
+        return _Past(story, head, page_at(story, own, head).memory, segments, tuple(plans), earlier)
 
     def _scene(self, past: _Past, strand: Strand, seed: int) -> Scene:
         return Scene(
@@ -184,6 +189,7 @@ class Recurrence:
             plan="",
             memory=past.memory,
             last=past.head.paragraph if past.head else "",
+            earlier=past.earlier,
             recalled=(),
             recent_plans=past.recent_plans,
             index=self._indexes.of(strand.id, depth=past.depth - 1, version=past.story.version),
@@ -231,6 +237,7 @@ class Recurrence:
             plan="",
             memory=update.memory,
             last=draft.paragraph,
+            earlier=(*scene.earlier, scene.last),
             recent_plans=(scene.plan, *scene.recent_plans)[:_RECENT_PLANS],
         )
         return draft, update, _offer(cast.planner, after, listener)

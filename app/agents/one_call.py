@@ -104,6 +104,7 @@ class OneCall:
             plan="",
             memory=update.memory,
             last=draft.paragraph,
+            earlier=(*scene.earlier, scene.last),
             recent_plans=(scene.plan, *scene.recent_plans),
         )
         return draft, update, self._offer(after, parts, origin)
