@@ -228,16 +228,7 @@ def _write_gradient_kernel(
         d_carried += tl.sum(d_W * S, 1)
         d_restart += tl.sum(d_S * S, 1)
     store_tile(d_key + at, d_K, token, width, HEADS * WIDTH, token_in, width_in)
-    store_writing(
-        d_vectors,
-        token,
-        d_update,
-        d_surprise,
-        tl.sum(d_kept, 0),
-        tl.sum(d_carried, 0),
-        tl.sum(d_restart, 0),
-        C,
-    )
+    store_writing(d_vectors, token, d_update, d_surprise, d_kept, d_carried, d_restart, C)
 
 
 def forward(q: Tensor, k: Tensor, v: Tensor, own: Chunks, output: Tensor, shape: Shape) -> None:

@@ -258,16 +258,7 @@ def _write_gradient_kernel(
         d_carried += tl.sum(d_U * M, 0) + tl.sum(d_X * Y, 0)
         d_restart += tl.sum(d_M * M, 0) + tl.sum(d_Y * Y, 0)
     store_tile(d_key + at, d_K, token, width, HEADS * WIDTH, token_in, width_in)
-    store_writing(
-        d_vectors,
-        token,
-        d_update,
-        d_surprise,
-        tl.sum(d_kept, 0),
-        tl.sum(d_carried, 0),
-        tl.sum(d_restart, 0),
-        C,
-    )
+    store_writing(d_vectors, token, d_update, d_surprise, d_kept, d_carried, d_restart, C)
 
 
 def backward(

@@ -95,12 +95,12 @@ def load_writing(vectors, token, C: tl.constexpr):
 
 @triton.jit
 def store_writing(vectors, token, update, surprise, kept, carried, restart, C: tl.constexpr):
-    """The way back from :func:`load_writing`."""
+    """The way back from :func:`load_writing`; the last three come in parts, to be summed."""
     tl.store(vectors + 3 * C + token, update)
     tl.store(vectors + 4 * C + token, surprise)
-    tl.store(vectors + 5 * C, kept)
-    tl.store(vectors + 5 * C + 1, carried)
-    tl.store(vectors + 5 * C + 2, restart)
+    tl.store(vectors + 5 * C, tl.sum(kept, 0))
+    tl.store(vectors + 5 * C + 1, tl.sum(carried, 0))
+    tl.store(vectors + 5 * C + 2, tl.sum(restart, 0))
 
 
 @dataclass(frozen=True)
