@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from storyloom.memory.errors import ImportRefused, InvalidSetting, StoreUnavailable
@@ -12,7 +12,10 @@ from storyloom.storage.unit_of_work import UnitOfWork
 
 LARGEST_IMPORT = 512 * 2**20
 
-_BOOKS: dict[str, Callable[[Story, Sequence[Step]], str]] = {".md": markdown.render, ".txt": text.render}
+_BOOKS: dict[str, Callable[[Story, Sequence[Step], Mapping[int, str]], str]] = {
+    ".md": markdown.render,
+    ".txt": text.render,
+}
 EXPORT_SUFFIXES = (*_BOOKS, ".json")
 
 
@@ -38,8 +41,9 @@ def write_story(work: UnitOfWork, story_id: str, strand_id: str | None, file: Pa
         content = json_format.dump_story(work, story_id)
     elif suffix in _BOOKS:
         story = work.stories.get(story_id)
-        steps = work.steps.path(strand_id or work.strands.main(story_id).id)
-        content = _BOOKS[suffix](story, steps)
+        strand_id = strand_id or work.strands.main(story_id).id
+        chapters = {chapter.depth: chapter.title for chapter in work.chapters.path(strand_id)}
+        content = _BOOKS[suffix](story, work.steps.path(strand_id), chapters)
     else:
         raise InvalidSetting(
             f"A story can't be exported to {file.name!r}: its suffix must be one of "
@@ -56,7 +60,9 @@ def read_story(work: UnitOfWork, file: Path, *, owner: str) -> Story:
         ImportRefused: the file can't be read, is too large or malformed, or its story exists already.
     """
     if file.suffix.lower() != ".json":
-        raise ImportRefused(f"{file.name!r} can't be imported: only .json files that Storyloom exported can.")
+        raise ImportRefused(
+            f"{file.name!r} can't be imported: only .json files that Storyloom exported, .txt and .md can."
+        )
     try:
         size = file.stat().st_size
         if size > LARGEST_IMPORT:
@@ -76,6 +82,15 @@ def read_story(work: UnitOfWork, file: Path, *, owner: str) -> Story:
 
 
 def write_text(file: Path, content: str) -> None:
+    """Write a file in UTF-8, whole or not at all.
+
+    Raises:
+        StoreUnavailable: the file can't be written.
+    """
+    write_bytes(file, content.encode("utf-8"))
+
+
+def write_bytes(file: Path, content: bytes) -> None:
     """Write a file whole or not at all: beside it first, then in its place.
 
     Raises:
@@ -86,7 +101,7 @@ def write_text(file: Path, content: str) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with partial.open("x", encoding="utf-8", newline="\n") as stream:
+            with partial.open("xb") as stream:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())

@@ -4,7 +4,7 @@ World info and the books inside cards name these alike (Character Card V2, "Char
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from storyloom.memory.lore import LoreSettings
@@ -55,19 +55,9 @@ def book_fields(lorebook: Lorebook, form: str) -> dict[str, Any]:
     return restored(written, kept, same)
 
 
-def lost_settings(lorebook: Lorebook) -> tuple[str, ...]:
-    """Which settings a file's book can't hold."""
-    if lorebook.settings is None:
-        return ()
-    back = _read(_written(lorebook))[1] or LoreSettings()
-    names = [
-        field.name
-        for field in fields(LoreSettings)
-        if getattr(back, field.name) != getattr(lorebook.settings, field.name)
-    ]
-    if not names:
-        return ()
-    return (f"Not written, for this form has no place for it: the settings {', '.join(names)}.",)
+def read_back(lorebook: Lorebook) -> LoreSettings | None:
+    """The settings as a file has them."""
+    return _read(_written(lorebook))[1]
 
 
 def _read(raw: Mapping[str, Any]) -> tuple[str, LoreSettings | None]:

@@ -1,24 +1,20 @@
 """Entries of any form to values and back: each for itself, so that one bad entry costs only itself."""
 
 import json
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from storyloom.memory.lore import LoreEntry
 from storyloom.storage.formats.lorebooks.leftovers import left_over, restored
-from storyloom.storage.formats.lorebooks.sentences import some
 from storyloom.storage.formats.lorebooks.values import Unreadable
 
 MOST_ENTRIES = 20_000
 LONGEST_CONTENT = 200_000
 LONGEST_FIELD = 10_000
-MOST_KEYS = 1_000
+MOST_ITEMS = 1_000
 LONGEST_KEY = 2_000
 LARGEST_KEPT = 2**20
-
-_NOT_COMPARED = {"id", "extensions"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +76,6 @@ def write_entry(form: EntryForm, entry: LoreEntry) -> dict[str, Any]:
     return restored(written, kept, same)
 
 
-def lost(form: EntryForm, entries: Iterable[LoreEntry]) -> tuple[str, ...]:
-    """What a form can't say of the entries, a sentence a field."""
-    names: defaultdict[str, list[str]] = defaultdict(list)
-    for entry in entries:
-        back = form.read(form.write(entry))
-        name = entry.name or ", ".join(entry.keys[:3]) or entry.id
-        for field in fields(LoreEntry):
-            if field.name not in _NOT_COMPARED and getattr(back, field.name) != getattr(entry, field.name):
-                names[f"the field {field.name}"].append(name)
-        for other in entry.extensions:
-            if other != form.name:
-                names[f"what only {other} has"].append(name)
-    return tuple(
-        f"Not written, for this form has no place for it: {what} of {some(named)}."
-        for what, named in names.items()
-    )
-
-
 def bounded(kept: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The fields small enough to keep, and the names of the others."""
     sizes = {name: len(json.dumps(value)) for name, value in kept.items()}
@@ -110,28 +88,26 @@ def _read(form: EntryForm, raw: Any) -> LoreEntry:
         raise Unreadable("it is no object")
     entry = form.read(raw)
     for field in fields(entry):
-        check_size(field.name, getattr(entry, field.name))
+        longest = LONGEST_CONTENT if field.name == "content" else LONGEST_FIELD
+        check_size(field.name, getattr(entry, field.name), longest)
     return replace(entry, extensions={form.name: left_over(raw, form.write(entry))})
 
 
-def check_size(name: str, value: object) -> None:
-    """Check a field's length.
+def check_size(
+    name: str, value: object, longest: int = LONGEST_FIELD, longest_item: int = LONGEST_KEY
+) -> None:
+    """Check a field's length: that of a text, or of a list and its items.
 
     Raises:
         Unreadable: it is too long to be meant.
     """
-    longest = LONGEST_CONTENT if name == "content" else LONGEST_FIELD
     if isinstance(value, str) and len(value) > longest:
         raise Unreadable(f"{name} has {len(value):,} characters, and at most {longest:,} are taken")
     if isinstance(value, tuple):
-        _check_items(name, value)
-
-
-def _check_items(name: str, items: Sequence[str]) -> None:
-    if len(items) > MOST_KEYS:
-        raise Unreadable(f"{name} has {len(items):,} items, and at most {MOST_KEYS:,} are taken")
-    if any(len(item) > LONGEST_KEY for item in items):
-        raise Unreadable(f"{name} has an item of more than {LONGEST_KEY:,} characters")
+        if len(value) > MOST_ITEMS:
+            raise Unreadable(f"{name} has {len(value):,} items, and at most {MOST_ITEMS:,} are taken")
+        if any(len(item) > longest_item for item in value):
+            raise Unreadable(f"{name} has an item of more than {longest_item:,} characters")
 
 
 def _label(raw: Any) -> str:

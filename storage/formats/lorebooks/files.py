@@ -1,19 +1,28 @@
 """Lorebooks and cards to and from files. What a file is, its content says; what it becomes, its suffix."""
 
+import base64
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from storyloom.memory.errors import ImportRefused, InvalidSetting
 from storyloom.memory.lorebook import Lorebook
-from storyloom.storage.formats.files import write_text
-from storyloom.storage.formats.lorebooks import book_settings, sillytavern
-from storyloom.storage.formats.lorebooks.data import LARGEST_FILE, read_json
-from storyloom.storage.formats.lorebooks.entries import lost
+from storyloom.storage.formats.files import write_bytes
+from storyloom.storage.formats.lorebooks import (
+    book_settings,
+    cards,
+    character_book,
+    losses,
+    novelai,
+    png,
+    recognise,
+    sillytavern,
+)
+from storyloom.storage.formats.lorebooks.data import LARGEST_FILE
 
-FORMATS = (sillytavern.NAME,)
-_BY_SUFFIX = {".json": sillytavern.NAME}
+FORMATS = (sillytavern.NAME, *cards.SPECS, novelai.NAME)
+_BY_SUFFIX = {".json": sillytavern.NAME, ".png": "card-v3", ".lorebook": novelai.NAME}
 
 
 def read_lorebook(file: Path, new_id: Callable[[], str]) -> Lorebook:
@@ -30,16 +39,7 @@ def read_lorebook(file: Path, new_id: Callable[[], str]) -> Lorebook:
         ImportRefused: the file can't be read, is too large, or is none of these.
     """
     try:
-        size = file.stat().st_size
-        if size > LARGEST_FILE:
-            raise ImportRefused(
-                f"It has {size / 2**20:,.0f} MB, and at most {LARGEST_FILE / 2**20:,.0f} MB are taken."
-            )
-        return _read(file.read_bytes(), new_id)
-    except OSError as error:
-        raise ImportRefused(
-            f"{file} can't be read: {error.strerror}. Check the path and try again."
-        ) from error
+        return recognise.read_content(_content(file), new_id)
     except ImportRefused as error:
         raise ImportRefused(f"{file} can't be imported. {error}") from error
 
@@ -63,19 +63,63 @@ def write_lorebook(
         ImportRefused: the picture can't be read.
         StoreUnavailable: the file can't be written.
     """
-    name = format or _BY_SUFFIX.get(file.suffix.lower(), "")
+    suffix = file.suffix.lower()
+    name = format or _BY_SUFFIX.get(suffix, "")
     if name not in FORMATS:
         raise InvalidSetting(
             f"Lore can't be exported to {file.name!r} as {name!r}. The forms are {', '.join(FORMATS)}; "
             f"by itself a suffix means one where it is {', '.join(_BY_SUFFIX)}."
         )
-    write_text(file, json.dumps(sillytavern.dump(lorebook), ensure_ascii=False, indent=2) + "\n")
-    return (*lost(sillytavern.FORM, lorebook.entries), *book_settings.lost_settings(lorebook))
+    if (suffix == ".png" or picture is not None) and (suffix != ".png" or name not in cards.SPECS):
+        raise InvalidSetting("Only a character card goes into a picture, and its file must end in .png.")
+    if suffix == ".png":
+        content = _card_picture(lorebook, name, picture)
+    else:
+        content = json.dumps(_dump(lorebook, name), ensure_ascii=False, indent=2).encode() + b"\n"
+    write_bytes(file, content)
+    return _lost(lorebook, name)
 
 
-def _read(content: bytes, new_id: Callable[[], str]) -> Lorebook:
-    data, remarks = read_json(content)
-    if not isinstance(data, dict) or "entries" not in data:
-        raise ImportRefused("It is no lorebook and no card of a kind that is known.")
-    lorebook = sillytavern.read(data, new_id)
-    return replace(lorebook, refused=remarks + lorebook.refused)
+def _content(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise ImportRefused(f"It can't be read: {error.strerror}. Check the path and try again.") from error
+    if len(content) > LARGEST_FILE:
+        raise ImportRefused(f"It has more than {LARGEST_FILE / 2**20:,.0f} MB, and no more are taken.")
+    return content
+
+
+def _dump(lorebook: Lorebook, name: str) -> dict[str, Any]:
+    if name in cards.SPECS:
+        return cards.dump(lorebook, name)
+    return novelai.dump(lorebook) if name == novelai.NAME else sillytavern.dump(lorebook)
+
+
+def _card_picture(lorebook: Lorebook, name: str, picture: Path | None) -> bytes:
+    """The picture with the card in it: V2 for every program, and V3 beside it where that is asked for."""
+    versions = {"chara": "card-v2"} | ({"ccv3": "card-v3"} if name == "card-v3" else {})
+    texts = {
+        keyword: base64.b64encode(json.dumps(cards.dump(lorebook, version), ensure_ascii=False).encode())
+        for keyword, version in versions.items()
+    }
+    if picture is None:
+        return png.with_texts(png.plain_picture(), texts, without=())
+    try:
+        return png.with_texts(_content(picture), texts, without=recognise.CARD_KEYWORDS)
+    except ImportRefused as error:
+        raise ImportRefused(f"{picture} can't hold the card. {error}") from error
+
+
+def _lost(lorebook: Lorebook, name: str) -> tuple[str, ...]:
+    is_card, is_novelai = name in cards.SPECS, name == novelai.NAME
+    form = character_book.FORM if is_card else novelai.form() if is_novelai else sillytavern.FORM
+    written = lorebook.characters[:1] if is_card else ()
+    back = None if is_novelai else book_settings.read_back(lorebook)
+    return (
+        *losses.of_entries(form, lorebook.entries),
+        *losses.of_characters(written, lorebook.characters),
+        *losses.of_settings(lorebook.settings, back),
+        *losses.of_texts(lorebook, form.name, named=not is_novelai),
+    )

@@ -5,15 +5,16 @@ writes. Characters and the texts of a story have no place in it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from storyloom.memory.errors import ImportRefused
 from storyloom.memory.lore import Logic, LoreEntry, Position
 from storyloom.memory.lorebook import Lorebook
-from storyloom.storage.formats.lorebooks import book_settings, values
+from storyloom.storage.formats.lorebooks import book_settings, decorators, values
 from storyloom.storage.formats.lorebooks.entries import EntryForm, read_entries, write_entry
 
 NAME = "sillytavern"
+Option = TypeVar("Option")
 
 LOGICS = (Logic.AND_ANY, Logic.NOT_ALL, Logic.NOT_ANY, Logic.AND_ALL)
 POSITIONS = (
@@ -43,7 +44,7 @@ def read_entry(raw: Mapping[str, Any]) -> LoreEntry:
         Unreadable: a field's meaning isn't plain.
     """
     who = values.mapping(raw, "characterFilter")
-    return LoreEntry(
+    entry = LoreEntry(
         id="",
         name=values.text(raw, "comment"),
         content=values.text(raw, "content"),
@@ -55,7 +56,7 @@ def read_entry(raw: Mapping[str, Any]) -> LoreEntry:
         semantic=values.flag(raw, "vectorized", False),
         case_sensitive=values.maybe_flag(raw, "caseSensitive"),
         whole_words=values.maybe_flag(raw, "matchWholeWords"),
-        position=chosen(raw, "position", POSITIONS),
+        position=position(raw),
         depth=values.whole(raw, "depth", 4),
         role=chosen(raw, "role", ROLES),
         outlet=values.text(raw, "outletName"),
@@ -78,6 +79,7 @@ def read_entry(raw: Mapping[str, Any]) -> LoreEntry:
         without_characters=values.flag(who, "isExclude", False),
         triggers=values.texts(raw, "triggers"),
     )
+    return decorators.applied(entry, values.mapping(raw, decorators.FIELD))
 
 
 def plain_entry(entry: LoreEntry) -> dict[str, Any]:
@@ -137,10 +139,10 @@ def read(data: Mapping[str, Any], new_id: Callable[[], str]) -> Lorebook:
     """
     raws = data.get("entries")
     if isinstance(raws, Mapping):
-        raws = raws.values()
+        raws = list(raws.values())
     elif not isinstance(raws, list):
         raise ImportRefused("The file is no world info: its “entries” are neither an object nor a list.")
-    entries, refused = read_entries(FORM, raws, new_id)
+    entries, refused = read_entries(FORM, map(decorators.split, raws), new_id)
     return book_settings.with_book(
         Lorebook(format=NAME, entries=entries, refused=refused),
         data,
@@ -155,7 +157,8 @@ def dump(lorebook: Lorebook) -> dict[str, Any]:
     numbered = zip(numbers(written, "uid"), written, strict=True)
     return {
         "entries": {
-            str(uid): {"displayIndex": place, **raw, "uid": uid} for place, (uid, raw) in enumerate(numbered)
+            str(uid): decorators.joined({"displayIndex": place, **raw, "uid": uid})
+            for place, (uid, raw) in enumerate(numbered)
         },
         **book_settings.book_fields(lorebook, NAME),
     }
@@ -172,7 +175,7 @@ def numbers(written: Sequence[Mapping[str, Any]], name: str) -> list[int]:
     return list(given)
 
 
-def chosen(raw: Mapping[str, Any], name: str, options: Any) -> Any:
+def chosen(raw: Mapping[str, Any], name: str, options: Sequence[Option]) -> Option:
     """The option that a number names, the first by default.
 
     Raises:
@@ -182,6 +185,19 @@ def chosen(raw: Mapping[str, Any], name: str, options: Any) -> Any:
     if not 0 <= place < len(options):
         raise values.Unreadable(f"{name} must be a number from 0 to {len(options) - 1}")
     return options[place]
+
+
+def position(raw: Mapping[str, Any]) -> Position:
+    """Where the text stands: by its number, or by a card's word for it.
+
+    Raises:
+        Unreadable: there is no such place.
+    """
+    if raw.get("position") == "before_char":
+        return Position.BEFORE_CHARACTERS
+    if raw.get("position") == "after_char":
+        return Position.AFTER_CHARACTERS
+    return chosen(raw, "position", POSITIONS)
 
 
 def probability(raw: Mapping[str, Any]) -> float:

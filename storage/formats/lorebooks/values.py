@@ -8,6 +8,8 @@ from typing import Any
 GREATEST = 2**31 - 1  # what every database's integer holds
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
+PATTERN = re.compile(r"/(?:[^/\\\n]|\\.)+/[a-z]*")
+SLASH = re.compile(r"(?<!\\)/")
 # A regular expression between slashes may hold commas; anything else ends at one.
 _KEY = re.compile(r"\s*(/(?:[^/\\\n]|\\.)+/[a-z]*(?=\s*(?:,|$))|[^,]*)\s*(?:,|$)")
 
