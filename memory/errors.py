@@ -13,6 +13,10 @@ class StrandNotFound(StoryloomError):
     """The story has no such strand, or the strand no such depth."""
 
 
+class LoreNotFound(StoryloomError):
+    """No lore entry or character of the story, or more than one, answers to the reference."""
+
+
 class StepConflict(StoryloomError):
     """Somebody else committed a step at this place first; nothing of theirs was touched."""
 

@@ -8,9 +8,11 @@ from typing import Self
 from sqlalchemy import Engine
 from sqlmodel import Session
 
+from storyloom.memory.lore import CharacterSheet, LoreEntry
 from storyloom.storage.chapters import Chapters
 from storyloom.storage.documents import Documents
 from storyloom.storage.jobs import Jobs
+from storyloom.storage.lore import Lore
 from storyloom.storage.passages import Passages
 from storyloom.storage.proposals import Proposals
 from storyloom.storage.provenance import ProvenanceRecords
@@ -34,6 +36,8 @@ class UnitOfWork:
     steps: Steps
     chapters: Chapters
     documents: Documents
+    lore: Lore[LoreEntry]
+    characters: Lore[CharacterSheet]
     passages: Passages
     revisions: Revisions
     jobs: Jobs
@@ -57,6 +61,8 @@ class UnitOfWork:
         self.steps = Steps(self._session, passages=self.passages)
         self.chapters = Chapters(self._session)
         self.documents = Documents(self._session)
+        self.lore = Lore(self._session, LoreEntry, kind="entry", called="lore entry")
+        self.characters = Lore(self._session, CharacterSheet, kind="character", called="character")
         self.revisions = Revisions(self._session)
         self.jobs = Jobs(self._session, clock=self._clock)
         self.provenance = ProvenanceRecords(self._session)

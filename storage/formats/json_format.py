@@ -51,6 +51,8 @@ def dump_story(work: UnitOfWork, story_id: str) -> str:
         ),
         chapters=tuple(chapter for strand in strands for chapter in work.chapters.of_strand(strand.id)),
         documents=tuple(work.documents.of_story(story_id)),
+        lore=tuple(work.lore.of_story(story_id)),
+        characters=tuple(work.characters.of_story(story_id)),
         proposals=tuple(change for strand in strands for change in work.proposals.of_strand(strand.id)),
         stale=tuple(mark for strand in strands for mark in work.stale.of_strand(strand.id)),
         provenance=tuple(
@@ -122,6 +124,8 @@ def _add(work: UnitOfWork, story: Story, file: StoryFile) -> None:
         work.proposals.add(proposal)
     work.stale.add(file.stale)
     work.documents.put(file.documents)
+    work.lore.add(story.id, file.lore)
+    work.characters.add(story.id, file.characters)
     for entry in file.provenance:
         found = Provenance(slots=entry.slots, calls=entry.calls, weaving=entry.weaving)
         work.provenance.add(entry.strand_id, entry.depth, found)

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from storyloom.memory.lore import CharacterSheet, LoreEntry
 from storyloom.memory.story import (
     Call,
     Chapter,
@@ -87,5 +88,7 @@ class StoryFile(_Entry):
     proposals: tuple[MemoryChange, ...] = ()
     stale: tuple[Stale, ...] = ()
     documents: tuple[Document, ...] = ()
+    lore: tuple[LoreEntry, ...] = ()
+    characters: tuple[CharacterSheet, ...] = ()
     provenance: tuple[ProvenanceEntry, ...]
     revisions: tuple[Revision, ...]

@@ -22,6 +22,7 @@ def faults(file: StoryFile) -> Iterator[str]:
     yield from _strands(file)
     yield from _steps(file)
     yield from _documents(file)
+    yield from _lore(file)
     yield from _passages(file)
     yield from _records(file)
 
@@ -105,9 +106,25 @@ def _documents(file: StoryFile) -> Iterator[str]:
         seen.add(document.id)
 
 
+def _lore(file: StoryFile) -> Iterator[str]:
+    """Entries and characters share one table, and so their ids."""
+    seen: set[str] = set()
+    for name, ids in {
+        "lore": [entry.id for entry in file.lore],
+        "characters": [sheet.id for sheet in file.characters],
+    }.items():
+        for place, id_ in enumerate(ids):
+            if not id_ or id_ in seen:
+                yield f"{name}.{place}.id: is empty or stands there twice"
+            seen.add(id_)
+
+
 def _passages(file: StoryFile) -> Iterator[str]:
     strands = {strand.id for strand in file.strands}
-    documents = {document.id for document in file.documents}
+    sources = {
+        PassageKind.DOCUMENT: {document.id for document in file.documents},
+        PassageKind.LORE: {entry.id for entry in file.lore},
+    }
     seen: set[tuple[str | int, ...]] = set()
     for place, passage in enumerate(file.passages):
         key = (passage.strand_id, passage.depth, passage.kind, passage.source, passage.part)
@@ -116,8 +133,8 @@ def _passages(file: StoryFile) -> Iterator[str]:
         if key in seen or passage.depth < _least_depth(passage.kind):
             yield f"passages.{place}.depth: is below {_least_depth(passage.kind)} or stands there twice"
         seen.add(key)
-        if passage.kind is PassageKind.DOCUMENT and passage.source not in documents:
-            yield f"passages.{place}.source: there is no such document"
+        if passage.source not in sources.get(passage.kind, {passage.source}):
+            yield f"passages.{place}.source: there is no such {passage.kind.value}"
         if passage.vector is None and passage.embedder:
             yield f"passages.{place}.vector: is missing"
         elif passage.vector is not None and not _is_vector(passage.vector):

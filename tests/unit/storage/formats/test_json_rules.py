@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from storyloom.memory.lore import CharacterSheet, LoreEntry
 from storyloom.memory.story import Document, PassageKind, Provenance, Revision, Step, Story, Strand
 from storyloom.storage.formats.json_model import (
     FORMAT,
@@ -43,6 +44,8 @@ def parts(new_story: Callable[..., Story], new_step: Callable[..., Step]) -> dic
             PassageEntry(strand_id="main", depth=2, text="b", embedder="", vector=None),
         ],
         "documents": [Document(story_id="s", id="d", text="c")],
+        "lore": [LoreEntry(id="l", content="c")],
+        "characters": [CharacterSheet(id="c", name="n")],
         "provenance": [ProvenanceEntry(strand_id="main", depth=1, slots=(), calls=())],
         "revisions": [revision],
     }
@@ -108,6 +111,7 @@ def double(name: str, place: int) -> Change:
         (drop("steps", 0), "steps.0.depth: must be 1"),
         (double("steps", 1), "steps.3.depth: must be 3"),
         (put("steps", 2, depth=1), "steps.2.depth: must be 2"),
+        (put("passages", 0, kind=PassageKind.LORE, source="x"), "passages.0.source: there is no such lore"),
         (put("passages", 0, strand_id="gone"), "passages.0.strand_id: there is no such strand"),
         (put("passages", 0, depth=0), "passages.0.depth: is below 1 or stands there twice"),
         (double("passages", 0), "passages.2.depth: is below 1 or stands there twice"),
@@ -117,6 +121,9 @@ def double(name: str, place: int) -> Change:
         (put("passages", 0, vector="é"), "passages.0.vector: must be base64 of float32 numbers"),
         (put("documents", 0, id=""), "documents.0.id: is empty or stands there twice"),
         (double("documents", 0), "documents.1.id: is empty or stands there twice"),
+        (put("lore", 0, id=""), "lore.0.id: is empty or stands there twice"),
+        (double("lore", 0), "lore.1.id: is empty or stands there twice"),
+        (put("characters", 0, id="l"), "characters.0.id: is empty or stands there twice"),
         (put("documents", 0, story_id="x"), "documents.0.story_id: is another story's"),
         (
             put("passages", 0, kind=PassageKind.DOCUMENT, source="x"),
