@@ -139,8 +139,8 @@ def weave(
     if tokens > budget:
         raise PromptTooLong(
             f"The prompt needs {tokens} tokens and only {max(budget, 0)} fit, with everything cut that may "
-            "be. Shorten the premise, the outline, the style, the author's note or the plan, or use a model with "
-            "a longer context."
+            "be. Shorten the premise, the outline, the style, the author's note or the plan, or use a model "
+            "with a longer context."
         )
     gone = Counter(capped + further[:needed])
     records = tuple(_record(strip, gone[place], count) for place, strip in enumerate(strips))

@@ -10,6 +10,7 @@ from storyloom.app.profiles import Profile
 from storyloom.app.weaving import DEPTH, OUTLET
 from storyloom.memory.errors import InvalidSetting
 from storyloom.memory.lore import CharacterSheet, LoreEntry, Position
+from storyloom.memory.lore_macros import with_names
 from storyloom.memory.lore_results import FiredLore
 from storyloom.memory.weaver import Item, Slot
 from storyloom.memory.weaver_strategies import Strategy
@@ -142,8 +143,9 @@ def _characters(scene: Scene) -> Slot:
 
 
 def _sheet(sheet: CharacterSheet) -> str:
+    name = sheet.nickname or sheet.name
     told = " ".join(part for part in (sheet.description, sheet.personality) if part)
-    return f"{sheet.nickname or sheet.name}: {told}" if told else ""
+    return f"{name}: {with_names(told, {'char': name})}" if told else ""
 
 
 def _lore(scene: Scene) -> dict[str, list[FiredLore]]:
