@@ -51,6 +51,16 @@ class Prompts:
             return cast("list[int]", self._tokenizer(rendered, add_special_tokens=False).input_ids)
         return list(self._parts(rendered))
 
+    def continuation(self, prompt: Prompt, text: str) -> list[int]:
+        """The ids of a text that goes on from a prompt, without the prompt's own.
+
+        Read together with the prompt, a text gets the ids that it has in training. Where that changes the
+        ids of the prompt (one spans the joint, or the template renders a begun answer otherwise) it is read
+        alone: an engine that goes on from a prompt has the prompt's ids as they are, too.
+        """
+        head, whole = self.ids(prompt), self.ids(_continued(prompt, text))
+        return whole[len(head) :] if whole[: len(head)] == head else self._plain(text, begin=False)
+
     def _plain(self, text: str, *, begin: bool) -> list[int]:
         """Text in which nothing is a special token."""
         encoded = self._tokenizer(encodable(text), add_special_tokens=begin, split_special_tokens=True)
@@ -89,6 +99,15 @@ class Prompts:
             if found:
                 yield self._special[found[0]]
                 at = found.end()
+
+
+def _continued(prompt: Prompt, text: str) -> Prompt:
+    """The prompt with the text behind it, in the answer that it begins or that follows it."""
+    if isinstance(prompt, str):
+        return prompt + text
+    if prompt and prompt[-1].role == "assistant":
+        return (*prompt[:-1], Message("assistant", prompt[-1].content + text))
+    return (*prompt, Message("assistant", text))
 
 
 def _joined(turns: Sequence[Message]) -> str:

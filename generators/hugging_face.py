@@ -19,7 +19,7 @@ from storyloom.generators.hf_prompts import Prompts
 from storyloom.generators.hf_schema import SchemaConstraint, schema_tokenizer
 from storyloom.generators.hf_writing import Writing
 from storyloom.generators.one_at_a_time import TRANSFORMERS
-from storyloom.generators.prefix_cache import CachedText, PrefixCache
+from storyloom.generators.prefix_cache import CachedText, PrefixCache, takes_cache
 from storyloom.generators.pump import Emit, pump
 from storyloom.generators.sampling_processors import DRY_BREAKERS, processors
 from storyloom.memory.errors import InvalidSetting, ModelFailed, PromptTooLong, UnsupportedRequest
@@ -176,7 +176,7 @@ class HuggingFaceModel:
         if self._threads is not None:
             torch.set_num_threads(self._threads)  # counts for each thread that computes
         model: Any = ready.loaded.model
-        reuse = self._reuse_prefix and _takes_cache(model)
+        reuse = self._reuse_prefix and takes_cache(model)
         kept = ready.cache.take(ids) if reuse else None
         if reuse and kept is None:
             kept = CachedText([], DynamicCache(config=model.config))
@@ -257,9 +257,3 @@ class HuggingFaceModel:
                 f"{most}. Ask for a number from 1 to {most}."
             )
         return self._asked_context
-
-
-def _takes_cache(model: Any) -> bool:
-    """Whether a model takes keys and values from outside; state-space models make a state of their own."""
-    asks = getattr(model, "_supports_default_dynamic_cache", None)
-    return not getattr(model, "_is_stateful", False) and (asks is None or bool(asks()))

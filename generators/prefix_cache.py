@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
@@ -70,6 +71,12 @@ def shared(first: Sequence[int], second: Sequence[int]) -> int:
         if one != other:
             return place
     return min(len(first), len(second))
+
+
+def takes_cache(model: Any) -> bool:
+    """Whether a model takes keys and values from outside; state-space models make a state of their own."""
+    asks = getattr(model, "_supports_default_dynamic_cache", None)
+    return not getattr(model, "_is_stateful", False) and (asks is None or bool(asks()))
 
 
 def _cut(text: CachedText, length: int) -> None:

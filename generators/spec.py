@@ -75,7 +75,7 @@ def load_model(
         from storyloom.generators.llama_cpp import LlamaCppModel
 
         return LlamaCppModel(
-            _gguf_path(spec, models_dir),
+            gguf_path(spec, models_dir),
             name=spec.text,
             context_tokens=context_tokens,
             slots=slots,
@@ -133,7 +133,12 @@ def _is_http(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
-def _gguf_path(spec: Spec, models_dir: Path) -> Path:
+def gguf_path(spec: Spec, models_dir: Path) -> Path:
+    """Where the weights of a ``starter`` or ``gguf`` SPEC are.
+
+    Raises:
+        ModelUnavailable: the starter isn't fetched yet.
+    """
     if spec.kind == "gguf":
         return Path(spec.target).expanduser()
     from storyloom.generators.weights import starter_path

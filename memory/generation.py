@@ -99,6 +99,19 @@ class Reply:
     usage: Usage
 
 
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """How likely a model finds a given text: the natural log-probabilities of its tokens, added up.
+
+    Attributes:
+        log_probability: in nats, never above 0.
+        tokens: how many tokens the text has.
+    """
+
+    log_probability: float
+    tokens: int
+
+
 def collect(pieces: Iterable[Piece]) -> Reply:
     """Read a stream to its end.
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from storyloom.memory.generation import Piece, Prompt, Request
+from storyloom.memory.generation import Likelihood, Piece, Prompt, Request
 
 Vector = Sequence[float]
 
@@ -47,6 +47,32 @@ class TextModel(Protocol):
 
     def close(self) -> None:
         """Free the engine; calling it twice is harmless."""
+        ...
+
+
+class Scorer(Protocol):
+    """Tells how likely a model finds a text that is given."""
+
+    @property
+    def name(self) -> str:
+        """The SPEC of the model that it asks."""
+        ...
+
+    def score(self, prompts: Sequence[Prompt], text: str) -> Iterator[Likelihood]:
+        """How likely the text is after each prompt: one answer a prompt, in their order, as it is known.
+
+        The same tokens are scored after every prompt: those that the text has behind the first of them,
+        where that leaves the prompt's own tokens as they are; else those that it has by itself. No end of
+        text or of turn is scored. Prompts that share their beginning with the first cost less.
+
+        Closing the iterator stops the work.
+
+        Raises:
+            ModelUnavailable: the weights can't be loaded.
+            ModelFailed: the model broke off.
+            PromptTooLong: a prompt and the text don't fit the model's context.
+            UnsupportedRequest: prompt or text is empty, or the model can't take it.
+        """
         ...
 
 
