@@ -3,8 +3,8 @@
 from storyloom.app.settings import load_settings
 from storyloom.app.studio import Written
 from storyloom.app.wiring import open_studio
-from storyloom.memory.story import Call, Provenance, SlotRecord
-from storyloom.ui import given, output, shapes
+from storyloom.memory.story import Provenance
+from storyloom.ui import given, output, shapes, woven
 from storyloom.ui.journals import mention_journals
 
 
@@ -74,23 +74,9 @@ def _print_story(shown: Written) -> None:
 
 def _print_prompt(found: Provenance) -> None:
     output.say(shapes.writers_prompt(found))
-    output.say("\n— what went into it —")
-    for slot in found.slots:
-        output.say(_slot_line(slot))
-    output.say("\n— every call of this step —")
-    for call in found.calls:
-        output.say(_call_line(call))
-
-
-def _slot_line(slot: SlotRecord) -> str:
-    score = "" if slot.score is None else f"  score {slot.score:.2f}"
-    cut = f"  cut: {_line(slot.cut)}" if slot.cut else ""
-    return f"{slot.slot:<14} {slot.tokens:>5} tokens  {slot.source}{score}{cut}"
-
-
-def _call_line(call: Call) -> str:
-    read = f"{call.prompt_tokens} tokens read ({call.cached_tokens} kept from before)"
-    return f"{call.agent:<14} {read}, {call.completion_tokens} written, {call.seconds:.1f} s  {call.verdict}"
+    output.say()
+    for line in woven.lines(found):
+        output.say(line)
 
 
 def _line(text: str) -> str:

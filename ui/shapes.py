@@ -14,6 +14,7 @@ from storyloom.memory.story import (
     Story,
     StorySummary,
     Strand,
+    Weaving,
 )
 from storyloom.memory.weaver import Item
 
@@ -138,6 +139,7 @@ def provenance(value: Provenance) -> Json:
     """What ``show --prompt`` prints; ``prompt`` is the writer's as it was woven."""
     return {
         "prompt": writers_prompt(value),
+        "weaving": _weaving(value.weaving),
         "slots": [
             {
                 "slot": one.slot,
@@ -167,6 +169,19 @@ def provenance(value: Provenance) -> Json:
             }
             for one in value.calls
         ],
+    }
+
+
+def _weaving(value: Weaving | None) -> Json | None:
+    if value is None:  # an older Storyloom wrote the step
+        return None
+    return {
+        "strategy": value.strategy,
+        "budget": value.budget,
+        "tokens": value.tokens,
+        "template": value.template,
+        "values": dict(value.values),
+        "lore": dict(value.lore),
     }
 
 
