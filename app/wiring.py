@@ -29,24 +29,36 @@ def open_studio(settings: Settings, *, warm: bool = False) -> Iterator[Studio]:
     Raises:
         StoreUnavailable: the database can't be opened.
     """
+    with open_memory(settings) as (shelf, embedder):
+        castings = _castings(settings, embedder)
+        try:
+            if warm:
+                castings.warm_up()
+            yield Studio(
+                shelf=shelf,
+                recurrence=Recurrence(database=shelf.database, embedder=embedder, rule=RecallRule()),
+                castings=castings,
+                embedding=Embedding(shelf.database, embedder),
+                language=settings.language,
+                trash=settings.trash_dir,
+            )
+        finally:
+            castings.close()
+
+
+@contextmanager
+def open_memory(settings: Settings) -> Iterator[tuple[Shelf, Embedder]]:
+    """The stories and the embedder of their passages, which loads when first used, without any text model.
+
+    Raises:
+        StoreUnavailable: the database can't be opened.
+    """
     calm_openmp()  # first of all: torch and llama.cpp read it when they are imported
     database = Database(settings.url)
-    # One thread: a torch operation on two would slow llama.cpp in this process for good.
-    embedder = MiniLMEmbedder(threads=1)
-    castings = _castings(settings, embedder)
     try:
-        if warm:
-            castings.warm_up()
-        yield Studio(
-            shelf=Shelf(database, settings.owner),
-            recurrence=Recurrence(database=database, embedder=embedder, rule=RecallRule()),
-            castings=castings,
-            embedding=Embedding(database, embedder),
-            language=settings.language,
-            trash=settings.trash_dir,
-        )
+        # One thread: a torch operation on two would slow llama.cpp in this process for good.
+        yield Shelf(database, settings.owner), MiniLMEmbedder(threads=1)
     finally:
-        castings.close()
         database.close()
 
 

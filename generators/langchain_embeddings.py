@@ -36,7 +36,8 @@ class LangChainEmbedder:
 
     Args:
         embeddings: any embeddings; their calls must be safe from several threads.
-        name: tells these weights from others. By default the class's name and its model's, where it has one.
+        name: tells these weights from others. By default the class's name and its model's, where it has
+            one; for our own embedder, that one's name.
     """
 
     def __init__(self, embeddings: Embeddings, *, name: str | None = None) -> None:
@@ -98,6 +99,8 @@ class LangChainEmbedder:
 
 
 def _name(embeddings: Embeddings) -> str:
+    if isinstance(embeddings, StoryloomEmbeddings):
+        return embeddings.embedder.name
     models = (getattr(embeddings, name, None) for name in _NAMES)
     model = next((model for model in models if isinstance(model, str) and model), "")
     return ":".join(filter(None, ("langchain", type(embeddings).__name__, model)))

@@ -73,5 +73,7 @@ def test_there_and_back_again() -> None:
     own = WordEmbedder()
     embeddings = StoryloomEmbeddings(own)
     assert embeddings.embed_documents(["lamp"]) == own.embed(["lamp"])
-    back = LangChainEmbedder(embeddings).embed(["a lamp"])[0]
+    there = LangChainEmbedder(embeddings)
+    assert there.name == own.name
+    back = there.embed(["a lamp"])[0]
     assert back == pytest.approx(embeddings.embed_query("a lamp"))
