@@ -8,6 +8,7 @@ from typing import Any
 from storyloom.app.given_text import LONGEST_PARAGRAPH, required
 from storyloom.app.memory_page import SHORT_MEMORY, PageBefore, read_page, write_page
 from storyloom.app.shelf import Shelf, revision
+from storyloom.app.story_settings import SUBJECT, undo_setting
 from storyloom.memory.errors import InvalidText
 from storyloom.memory.short_term import rewritten
 from storyloom.memory.story import Origin, Revision, Stale, StalePart, Step, Story, Strand
@@ -87,7 +88,7 @@ class Editing:
         story, _ = self._shelf.find(reference)
         with self._shelf.database.unit_of_work() as work:
             found = _one(work.revisions.of_story(story.id), which)
-            undo = _UNDO.get(found.subject)
+            undo = undo_setting if found.subject.startswith(SUBJECT) else _UNDO.get(found.subject)
             if undo is None:
                 raise InvalidText(f"An edit of {found.subject!r} can't be undone by this Storyloom.")
             undo(work, story, found)
@@ -99,23 +100,13 @@ def edit_paragraph(
     work: UnitOfWork, story: Story, line: Strand, depth: int, text: str, origin: Origin
 ) -> Edited:
     """Replace a paragraph inside a unit of work, and mark what depended on it."""
-    old = work.steps.at(line.id, depth)
-    work.steps.set_paragraph(line.id, depth, text, origin=origin)
-    work.stories.save(story)  # its version tells every reader of its texts that they changed
-    state = {"origin": old.paragraph_origin.value}
-    work.revisions.add(revision(story, PARAGRAPH, old.paragraph, text, strand=line, depth=depth, state=state))
-    marks = (
-        Stale(
-            strand_id=line.id,
-            depth=depth,
-            part=StalePart.NOTE,
-            cause=f"the paragraph of step {depth} was edited",
-            created_at=datetime.now(UTC),
-        ),
-        *later_pages(work, line, depth, f"the paragraph of step {depth} was edited"),
+    step = _replace_paragraph(work, story, line, depth, text, origin)
+    cause = _cause(depth)
+    note = Stale(
+        strand_id=line.id, depth=depth, part=StalePart.NOTE, cause=cause, created_at=datetime.now(UTC)
     )
+    marks = (note, *later_pages(work, line, depth, cause))
     work.stale.add(marks)
-    step = replace(old, paragraph=text, paragraph_origin=origin)
     return Edited(step, marks)
 
 
@@ -146,10 +137,40 @@ def _one(revisions: list[Revision], which: str) -> Revision:
     raise InvalidText(f"{which!r} could be {len(found)} revisions. Use the whole id.")
 
 
+def _replace_paragraph(
+    work: UnitOfWork, story: Story, line: Strand, depth: int, text: str, origin: Origin
+) -> Step:
+    old = work.steps.at(line.id, depth)
+    work.steps.set_paragraph(line.id, depth, text, origin=origin)
+    work.stories.save(story)  # its version tells every reader of its texts that they changed
+    state = {"origin": old.paragraph_origin.value}
+    work.revisions.add(revision(story, PARAGRAPH, old.paragraph, text, strand=line, depth=depth, state=state))
+    return replace(old, paragraph=text, paragraph_origin=origin)
+
+
 def _undo_paragraph(work: UnitOfWork, story: Story, edit: Revision) -> None:
+    """Bring a paragraph back. What the edit made stale, and nobody made again since, fits it once more."""
     line = work.strands.get(edit.strand_id or "")
+    depth = edit.depth or 0
     origin = Origin((edit.state or {}).get("origin", Origin.PERSON))
-    edit_paragraph(work, story, line, edit.depth or 0, edit.old, origin)
+    marks = [
+        mark
+        for strand in work.strands.of_story(story.id)
+        for mark in work.stale.of_strand(strand.id)
+        if mark.cause == _cause(depth)
+    ]
+    own = next((mark for mark in marks if mark.strand_id == line.id and mark.part is StalePart.NOTE), None)
+    if own is None:
+        edit_paragraph(work, story, line, depth, edit.old, origin)
+        return
+    _replace_paragraph(work, story, line, depth, edit.old, origin)
+    if own.created_at >= edit.created_at:
+        for mark in marks:
+            work.stale.remove(mark.strand_id, mark.depth, [mark.part])
+
+
+def _cause(depth: int) -> str:
+    return f"the paragraph of step {depth} was edited"
 
 
 def _undo_page(work: UnitOfWork, story: Story, edit: Revision) -> None:

@@ -11,6 +11,7 @@ LONGEST_PARAGRAPH = 100_000
 LONGEST_MEMORY = 400_000
 LONGEST_TITLE = 300
 LONGEST_STYLE = 2_000
+LONGEST_OUTLINE = 20_000
 # BCP 47's form; whether anybody speaks it is the model's affair.
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
 

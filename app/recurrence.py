@@ -21,12 +21,16 @@ from storyloom.app.indexes import Indexes
 from storyloom.app.leases import Lease, Leases
 from storyloom.app.memory_page import page_at
 from storyloom.app.profiles import Profile
+from storyloom.app.recalling import Recalling
+from storyloom.app.story_settings import approves_memory
 from storyloom.memory.errors import ModelFailed, StepConflict
 from storyloom.memory.ports import Embedder
-from storyloom.memory.recall import RecallRule, choose, query_terms
+from storyloom.memory.recall import RecallRule
+from storyloom.memory.recall_query import next_step, question
 from storyloom.memory.story import (
     Call,
     JobState,
+    MemoryChange,
     Origin,
     Passage,
     Plan,
@@ -41,7 +45,6 @@ from storyloom.memory.weaver import Item
 from storyloom.storage.database import Database
 
 _RECENT_PLANS = 12
-_SEARCHED = 24
 # A step that lost its place is written again on top of the winner's; a third loss is told.
 _TRIES = 3
 
@@ -106,7 +109,8 @@ class Recurrence:
     def __init__(self, *, database: Database, embedder: Embedder, rule: RecallRule) -> None:
         self._database = database
         self._embedder = embedder
-        self._rule = rule
+        self.rule = rule
+        self._recalling = Recalling(database=database, embedder=embedder, rule=rule)
         self._leases = Leases(database)
         self._indexes = Indexes(database)
 
@@ -137,19 +141,7 @@ class Recurrence:
 
     def recall(self, segments: tuple[Segment, ...], query: str, before: int) -> tuple[Item, ...]:
         """What long-term memory holds about a query, among the given ancestors and before a depth."""
-        if not segments or before <= 1:
-            return ()
-        vector = self._embedder.embed([query])[0]
-        with self._database.unit_of_work(write=False) as work:
-            candidates = work.passages.search(
-                terms=query_terms(query),
-                vector=vector,
-                embedder=self._embedder.name,
-                segments=segments,
-                before=before,
-                limit=_SEARCHED,
-            )
-        return tuple(hit.item() for hit in choose(candidates, self._rule))
+        return self._recalling.items(segments, question(query), before)
 
     def _step(self, strand: Strand, wish: Wish, seed: int, cast: Cast, listener: "_Journalling") -> Step:
         started = time.monotonic()
@@ -178,7 +170,7 @@ class Recurrence:
             own = work.strands.get(strand.id)
             last = head.depth if head else 0
             # As many as recall leaves out, the last among them: none is ever shown twice.
-            recent = work.steps.paragraphs(strand.id, first=last - self._rule.recent + 1, last=last - 1)
+            recent = work.steps.paragraphs(strand.id, first=last - self.rule.recent + 1, last=last - 1)
         earlier = tuple(text for _, text in recent)
         return _Past(story, head, page_at(story, own, head).memory, segments, tuple(plans), earlier)
 
@@ -217,19 +209,20 @@ class Recurrence:
         return Plan(choice.text, choice.origin), choice.calls
 
     def _recalled(self, past: _Past, plan: Plan, listener: "_Journalling") -> tuple[Item, ...]:
-        if past.head is None or past.depth - self._rule.recent <= 1:
+        if past.head is None or past.depth - self.rule.recent <= 1:
             return ()
         listener.on_stage("recalling", past.depth)
-        query = f"{plan.text} {past.head.paragraph}"
-        return self.recall(past.segments, query, before=past.depth - self._rule.recent)
+        query = next_step(plan.text, past.head.paragraph, past.story.language)
+        return self._recalling.items(past.segments, query, before=past.depth - self.rule.recent)
 
     def _write(self, scene: Scene, cast: Cast, listener: "_Journalling") -> tuple[Draft, MemoryUpdate, Offer]:
         listener.on_stage("writing", scene.depth)
         if cast.one_call is not None:
-            return cast.one_call.step(scene, listener)
+            draft, update, offer = cast.one_call.step(scene, listener)
+            return draft, _counted(update, scene), offer
         draft = cast.writer.write(scene, listener)
         listener.on_stage("remembering", scene.depth)
-        update = cast.memory_keeper.update(scene, draft.paragraph)
+        update = _counted(cast.memory_keeper.update(scene, draft.paragraph), scene)
         listener.on_stage("planning", scene.depth)
         after = replace(
             scene,
@@ -267,21 +260,25 @@ class Recurrence:
 
     def _commit(self, step: Step, written: _Written, lease: Lease) -> None:
         """Everything that the step brought, and the end of its job, in one transaction."""
-        passage = Passage(
-            strand_id=step.strand_id,
-            depth=step.depth,
-            text=step.paragraph,
-            vector=tuple(self._embedder.embed([step.paragraph])[0]),
-            embedder=self._embedder.name,
-        )
+        whole = Passage(strand_id=step.strand_id, depth=step.depth, text=step.paragraph)
+        passages = self._recalling.embedded([whole])
         with self._database.unit_of_work() as work:
             work.steps.append(step)
-            work.passages.add([passage])
+            work.passages.add(passages)
             work.provenance.add(
                 step.strand_id,
                 step.depth,
                 Provenance(slots=written.draft.slots, calls=written.calls, weaving=written.draft.weaving),
             )
+            if proposed := written.update.proposed:
+                work.proposals.add(
+                    MemoryChange(
+                        strand_id=step.strand_id,
+                        depth=step.depth,
+                        added=proposed.added,
+                        dropped=proposed.dropped,
+                    )
+                )
             work.jobs.finish(lease.job.id, lease.job.worker, JobState.DONE)
             work.commit()
 
@@ -312,6 +309,9 @@ class _Journalling(Listener):
     def on_notice(self, text: str) -> None:
         self._listener.on_notice(text)
 
+    def on_progress(self, what: str, done: int, total: int) -> None:
+        self._listener.on_progress(what, done, total)
+
     def cancelled(self) -> bool:
         return self._listener.cancelled()
 
@@ -322,6 +322,11 @@ class _Journalling(Listener):
     def on_redraw(self, reason: str) -> None:
         self.lease.restart()
         self._listener.on_redraw(reason)
+
+
+def _counted(update: MemoryUpdate, scene: Scene) -> MemoryUpdate:
+    """The change of memory, held back where a person approves it first."""
+    return update.held_back(scene.memory) if approves_memory(scene.story) else update
 
 
 def _offer(planner: Planner, after: Scene, listener: Listener) -> Offer:

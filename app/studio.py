@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from storyloom.app.castings import Castings
 from storyloom.app.editing import Editing
@@ -19,10 +20,12 @@ from storyloom.app.given_text import (
     optional,
     required,
 )
+from storyloom.app.manuscripts import add_manuscript
 from storyloom.app.rebuilding import Rebuilding
 from storyloom.app.recurrence import Cast, Recurrence, Wish, derived_seed
 from storyloom.app.remembering import Remembering
 from storyloom.app.shelf import Shelf, new_id
+from storyloom.app.story_settings import StorySettings
 from storyloom.memory.errors import InvalidText
 from storyloom.memory.story import (
     Job,
@@ -75,6 +78,7 @@ class Studio:
         remembering: short-term memory and the search of the past.
         editing: texts changed by hand, revisions, what is stale.
         rebuilding: what is stale made again.
+        settings: a story's own settings.
     """
 
     def __init__(
@@ -96,6 +100,7 @@ class Studio:
         self._trash = trash
         self.remembering = Remembering(shelf, recurrence)
         self.editing = Editing(shelf)
+        self.settings = StorySettings(shelf, recurrence.rule)
         self.rebuilding = Rebuilding(shelf, castings, embedding)
 
     def of_owner(self, owner: str) -> "Studio":
@@ -251,8 +256,17 @@ class Studio:
         with self._database.unit_of_work(write=False) as work:
             return formats.write_story(work, story.id, line.id, file)
 
-    def import_file(self, file: Path) -> Story:
-        """Bring a story in from a file; ids are kept, and a story that is already there is refused."""
+    def import_file(self, file: Path, listener: Listener) -> Story:
+        """Bring in a story from a .json file, its ids kept, or a manuscript from a .txt or .md one.
+
+        A manuscript's vectors are made at the end; stopping there loses nothing.
+
+        Raises:
+            ImportRefused: the file can't be used, or its story is there already.
+            Cancelled: the listener asked to stop; the story is there.
+        """
+        if file.suffix.lower() in formats.MANUSCRIPT_SUFFIXES:
+            return self._import_manuscript(formats.read_manuscript(file), listener)
         with self._database.unit_of_work() as work:
             story = formats.read_story(work, file, owner=self._shelf.owner)
             work.commit()
@@ -260,7 +274,25 @@ class Studio:
 
     # Beneath
 
+    def _import_manuscript(self, manuscript: formats.Manuscript, listener: Listener) -> Story:
+        beginning = Beginning(premise="", title=manuscript.title[:LONGEST_TITLE])
+        story, strand = self._new_story(beginning, {})
+        with self._database.unit_of_work() as work:
+            add_manuscript(work, manuscript, story, strand)
+            work.commit()
+        listener.on_story(story)
+        self._embedding.fill(strand, listener)
+        return story
+
     def _create(self, beginning: Beginning, cast: Cast) -> tuple[Story, Strand]:
+        story, strand = self._new_story(beginning, {"model": cast.model})
+        with self._database.unit_of_work() as work:
+            work.stories.add(story)
+            work.strands.add(strand)
+            work.commit()
+        return story, strand
+
+    def _new_story(self, beginning: Beginning, settings: dict[str, Any]) -> tuple[Story, Strand]:
         now = datetime.now(UTC)
         seed = secrets.randbelow(2**31) if beginning.seed is None else beginning.seed
         story = Story(
@@ -273,16 +305,11 @@ class Studio:
             style=beginning.style,
             outline="",
             authors_note="",
-            settings={"model": cast.model, "seed": seed},
+            settings={**settings, "seed": seed},
             created_at=now,
             updated_at=now,
         )
-        strand = Strand(id=new_id(), story_id=story.id, created_at=now)
-        with self._database.unit_of_work() as work:
-            work.stories.add(story)
-            work.strands.add(strand)
-            work.commit()
-        return story, strand
+        return story, Strand(id=new_id(), story_id=story.id, created_at=now)
 
     def _strand_seed(self, story: Story, line: Strand) -> int:
         """The main strand has the story's own seed, every branch another."""

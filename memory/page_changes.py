@@ -11,11 +11,15 @@ from storyloom.memory.text import words
 def with_change(memory: ShortMemory, added: Sequence[Note], dropped: Sequence[Dropped]) -> ShortMemory:
     """The page after a change that was made for another one: what it dropped leaves, what it added is last.
 
-    A note counts as the same by its text and the step that brought it. Pinned notes stay, and nothing
-    comes in twice.
+    A note counts as the same by its text and the step that brought it; where the page holds another
+    wording of what that step brought, that one leaves. Pinned notes stay, and nothing comes in twice.
     """
+    here = {_key(note) for note in memory.notes}
     gone = {_key(one.note) for one in dropped}
-    kept = [note for note in memory.notes if note.pinned or _key(note) not in gone]
+    reworded = {one.note.depth for one in dropped if _key(one.note) not in here}
+    kept = [
+        note for note in memory.notes if note.pinned or not (_key(note) in gone or note.depth in reworded)
+    ]
     there = {_key(note) for note in kept}
     return ShortMemory((*kept, *(note for note in added if _key(note) not in there)))
 

@@ -1,5 +1,6 @@
 """The command line: what each command takes. What it does is in the module that it imports."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -151,7 +152,7 @@ def show(
 
 
 @app.command()
-def memory(
+def memory(  # noqa: PLR0913, PLR0917  (typer: a parameter an option)
     story: StoryReference,
     set_short: Annotated[
         str | None,
@@ -160,20 +161,124 @@ def memory(
     search: Annotated[
         str | None, typer.Option(metavar="QUERY", help="Ask long-term memory: passages, best first.")
     ] = None,
+    blame: Annotated[
+        bool, typer.Option("--blame", help="Which step brought each sentence, and why others left.")
+    ] = False,
+    pin: Annotated[
+        str | None, typer.Option(metavar="NUMBER|WORDS", help="Keep a sentence, whatever comes.")
+    ] = None,
+    unpin: Annotated[
+        str | None, typer.Option(metavar="NUMBER|WORDS", help="Let a sentence go again.")
+    ] = None,
+    pending: Annotated[
+        bool, typer.Option("--pending", help="Changes that wait for your word (setting approve_memory).")
+    ] = False,
+    approve: Annotated[
+        str | None, typer.Option(metavar="DEPTH|all", help="Take up the changes that a step proposed.")
+    ] = None,
+    reject: Annotated[
+        str | None, typer.Option(metavar="DEPTH|all", help="Turn down the changes that a step proposed.")
+    ] = None,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="What was made from texts that were edited since.")
+    ] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Make again what is stale.")] = False,
+    settle: Annotated[
+        bool, typer.Option("--settle", help="Let paragraphs stand that were written from old texts.")
+    ] = False,
     strand: StrandReference = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print, replace or search what a story remembers."""
-    if set_short is not None and search is not None:
-        raise typer.BadParameter("give --set-short or --search, not both")
-    from storyloom.ui import remembering
+    """Print, change, search or rebuild what a story remembers."""
+    from storyloom.ui import editing, remembering
 
-    if search is not None:
-        remembering.search(story, search, strand=strand, as_json=as_json)
-    elif set_short is not None:
-        remembering.rewrite(story, set_short, strand=strand, as_json=as_json)
+    actions: dict[str, tuple[Any, Callable[[], None]]] = {
+        "--set-short": (
+            set_short,
+            lambda: remembering.rewrite(story, set_short or "", strand=strand, as_json=as_json),
+        ),
+        "--search": (search, lambda: remembering.search(story, search or "", strand=strand, as_json=as_json)),
+        "--blame": (blame or None, lambda: remembering.blame(story, strand=strand, as_json=as_json)),
+        "--pin": (
+            pin,
+            lambda: remembering.pin(story, pin or "", pinned=True, strand=strand, as_json=as_json),
+        ),
+        "--unpin": (
+            unpin,
+            lambda: remembering.pin(story, unpin or "", pinned=False, strand=strand, as_json=as_json),
+        ),
+        "--pending": (pending or None, lambda: remembering.pending(story, strand=strand, as_json=as_json)),
+        "--approve": (
+            approve,
+            lambda: remembering.decide(story, approve or "", approve=True, strand=strand, as_json=as_json),
+        ),
+        "--reject": (
+            reject,
+            lambda: remembering.decide(story, reject or "", approve=False, strand=strand, as_json=as_json),
+        ),
+        "--stale": (stale or None, lambda: editing.stale(story, strand=strand, as_json=as_json)),
+        "--rebuild": (rebuild or None, lambda: editing.rebuild(story, strand=strand, as_json=as_json)),
+        "--settle": (settle or None, lambda: editing.settle(story, strand=strand, as_json=as_json)),
+    }
+    given = [name for name, (value, _) in actions.items() if value is not None]
+    if len(given) > 1:
+        raise typer.BadParameter(f"give one of {' and '.join(given)}, not both")
+    if given:
+        actions[given[0]][1]()
     else:
         remembering.show(story, strand=strand, as_json=as_json)
+
+
+@app.command()
+def edit(
+    story: StoryReference,
+    depth: Annotated[int, typer.Argument(min=1, metavar="DEPTH", help="The step whose paragraph it is.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The new text: itself, @FILE, or - for stdin.")],
+    strand: StrandReference = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replace a paragraph; the old text is kept, and what depended on it is marked stale."""
+    from storyloom.ui import editing
+
+    editing.edit(story, depth, text, strand=strand, as_json=as_json)
+
+
+@app.command()
+def revisions(story: StoryReference, as_json: AsJson = False) -> None:
+    """List every edit by hand, the newest first."""
+    from storyloom.ui import editing
+
+    editing.revisions(story, as_json=as_json)
+
+
+@app.command()
+def undo(
+    story: StoryReference,
+    revision: Annotated[
+        str,
+        typer.Argument(metavar="[REVISION]", help="Its id or the beginning of it; the newest by default."),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Bring back what an edit replaced."""
+    from storyloom.ui import editing
+
+    editing.undo(story, revision, as_json=as_json)
+
+
+@app.command()
+def settings(
+    story: StoryReference,
+    changes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME=VALUE]...", help="New values; an empty one goes back to the default."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print or change a story's own settings: author's note, weaver, recall, lore and more."""
+    from storyloom.ui import editing
+
+    editing.settings(story, changes or [], as_json=as_json)
 
 
 @app.command()

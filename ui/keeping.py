@@ -2,9 +2,15 @@
 
 from pathlib import Path
 
+import typer
+
+from storyloom.app.events import Cancelled
+from storyloom.app.offline import stay_offline
 from storyloom.app.settings import load_settings
 from storyloom.app.wiring import open_studio
 from storyloom.ui import given, output, shapes
+from storyloom.ui.bars import Bars
+from storyloom.ui.stopping import Stop
 
 
 def branch(reference: str, at: int, *, strand: str | None, name: str, as_json: bool) -> None:
@@ -40,9 +46,14 @@ def export(reference: str, file: Path, *, strand: str | None, as_json: bool) -> 
 
 
 def import_file(file: Path, *, as_json: bool) -> None:
-    """Bring a story in from a file."""
-    with open_studio(load_settings()) as studio:
-        story = studio.import_file(file)
+    """Bring a story or a manuscript in from a file; stopping leaves what is there searchable by words."""
+    stay_offline(())
+    with Stop() as stop, open_studio(load_settings()) as studio, Bars(stop) as bars:
+        try:
+            story = studio.import_file(file, bars)
+        except (Cancelled, KeyboardInterrupt) as error:
+            output.note(f"Stopped. {error}")
+            raise typer.Exit(stop.exit_code) from error
     if as_json:
         output.emit({"story": shapes.story(story)})
         return

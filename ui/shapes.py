@@ -3,13 +3,16 @@
 from collections.abc import Iterable
 from typing import Any
 
+from storyloom.app.remembering import Blame
 from storyloom.memory.story import (
     Dropped,
     Job,
+    MemoryChange,
     Note,
     Provenance,
     Revision,
     ShortMemory,
+    Stale,
     Step,
     Story,
     StorySummary,
@@ -115,7 +118,7 @@ def memory(value: ShortMemory, revisions: Iterable[Revision]) -> Json:
     return {
         "short_memory": value.text,
         "notes": [note(one) for one in value.notes],
-        "revisions": [_revision(one) for one in revisions],
+        "revisions": [revision(one) for one in revisions],
     }
 
 
@@ -205,12 +208,43 @@ def journal(value: Job) -> Json:
     }
 
 
+def blame(value: Blame) -> Json:
+    """What ``memory --blame`` prints."""
+    return {
+        "notes": [note(one) for one in value.notes],
+        "gone": [{**_dropped(one.dropped), "left": one.depth} for one in value.gone],
+    }
+
+
+def memory_change(value: MemoryChange) -> Json:
+    """A change of short-term memory that a step proposes."""
+    return {
+        "strand": value.strand_id,
+        "depth": value.depth,
+        "added": [note(one) for one in value.added],
+        "dropped": [_dropped(one) for one in value.dropped],
+    }
+
+
+def stale(value: Stale) -> Json:
+    """A part of a step that was made from what has been edited since."""
+    return {
+        "strand": value.strand_id,
+        "depth": value.depth,
+        "part": value.part.value,
+        "cause": value.cause,
+        "created_at": value.created_at.isoformat(),
+    }
+
+
 def _dropped(value: Dropped) -> Json:
     return {**note(value.note), "reason": value.reason}
 
 
-def _revision(value: Revision) -> Json:
+def revision(value: Revision) -> Json:
+    """An edit by hand."""
     return {
+        "id": value.id,
         "subject": value.subject,
         "strand": value.strand_id,
         "depth": value.depth,

@@ -33,7 +33,8 @@ _AGAINST_COPYING = Sampling(dry_multiplier=0.8, dry_base=1.75, dry_allowed_lengt
 class MemoryUpdate:
     """Short-term memory after a step, and what changed in it.
 
-    ``origin`` is that of the new sentence; ``carried`` when the step added none.
+    ``origin`` is that of the new sentence; ``carried`` when the step added none. ``proposed`` is the
+    change that a person must approve first.
     """
 
     memory: ShortMemory
@@ -41,6 +42,12 @@ class MemoryUpdate:
     added: tuple[Note, ...]
     dropped: tuple[Dropped, ...]
     calls: tuple[Call, ...]
+    proposed: "MemoryUpdate | None" = None
+
+    def held_back(self, memory: ShortMemory) -> "MemoryUpdate":
+        """The same change, proposed only: the page stays ``memory``."""
+        proposed = self if self.added or self.dropped else None
+        return replace(self, memory=memory, origin=Origin.CARRIED, added=(), dropped=(), proposed=proposed)
 
 
 class MemoryKeeper:

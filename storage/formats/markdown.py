@@ -1,7 +1,7 @@
 """A story as Markdown: its title as a heading and its paragraphs, with nothing in them read as markup."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from storyloom.memory.story import Step, Story
 from storyloom.memory.text import clean, joined
@@ -12,10 +12,25 @@ _INLINE = re.compile(r"([\\`*_\[\]<>&~|$^])")
 _LINE_START = re.compile(r"^(?:([#+\-=:])|(\d{1,9})([.)]))")
 
 
-def render(story: Story, steps: Sequence[Step]) -> str:
-    """The book as CommonMark; premise, plans and memory are no part of it."""
-    title = _escaped(" ".join(clean(story.title).split()))
-    return joined([f"# {title}" if title else "", *(_paragraph(step.paragraph) for step in steps)]) + "\n"
+def render(story: Story, steps: Sequence[Step], chapters: Mapping[int, str]) -> str:
+    """The book as CommonMark; premise, plans and memory are no part of it.
+
+    Args:
+        story: whose title is the first heading.
+        steps: the paragraphs, oldest first.
+        chapters: titles of chapters by the depth that begins them.
+    """
+    body = (
+        part
+        for step in steps
+        for part in (_heading("##", chapters.get(step.depth, "")), _paragraph(step.paragraph))
+    )
+    return joined([_heading("#", story.title), *body]) + "\n"
+
+
+def _heading(mark: str, title: str) -> str:
+    text = _escaped(" ".join(clean(title).split()))
+    return f"{mark} {text}" if text else ""
 
 
 def _paragraph(text: str) -> str:

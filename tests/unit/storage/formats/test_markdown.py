@@ -45,7 +45,7 @@ def test_the_book_is_a_heading_and_paragraphs(
     story = new_story(title="The *Lamp*", premise="secret")
     paragraphs = ["He said:\n- No.\n\nShe left.", "1. End"]
     steps = [new_step("main", depth, paragraph=text) for depth, text in enumerate(paragraphs, 1)]
-    assert render(story, steps) == "# The \\*Lamp\\*\n\nHe said:\\\n\\- No.\n\nShe left.\n\n1\\. End\n"
+    assert render(story, steps, {}) == "# The \\*Lamp\\*\n\nHe said:\\\n\\- No.\n\nShe left.\n\n1\\. End\n"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_the_book_is_a_heading_and_paragraphs(
 def test_text_is_never_read_as_markup(
     new_story: Callable[..., Story], new_step: Callable[..., Step], text: str
 ) -> None:
-    book = render(new_story(title=text), [new_step("main", 1, paragraph=text)])
+    book = render(new_story(title=text), [new_step("main", 1, paragraph=text)], {})
     heading, *paragraphs = read(book)
     assert heading == ("h1", " ".join(clean(text).split()))
     assert paragraphs == shown(text)
@@ -104,5 +104,5 @@ def test_text_is_never_read_as_markup(
 def test_any_text_is_read_as_itself(
     new_story: Callable[..., Story], new_step: Callable[..., Step], text: str
 ) -> None:
-    book = render(new_story(title="T"), [new_step("main", 1, paragraph=text)])
+    book = render(new_story(title="T"), [new_step("main", 1, paragraph=text)], {})
     assert read(book)[1:] == shown(text)

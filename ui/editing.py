@@ -1,0 +1,137 @@
+"""``edit``, ``revisions``, ``undo``, ``settings``, and what ``memory`` says of stale parts and rebuilds."""
+
+from collections.abc import Sequence
+
+import typer
+
+from storyloom.app.events import Cancelled
+from storyloom.app.offline import stay_offline
+from storyloom.app.settings import Settings, load_settings
+from storyloom.app.wiring import open_studio
+from storyloom.memory.errors import InvalidSetting
+from storyloom.memory.story import Stale
+from storyloom.ui import given, output, shapes
+from storyloom.ui.bars import Bars
+from storyloom.ui.fetching import fetch_missing
+from storyloom.ui.stopping import Stop
+
+_SHOWN = 100  # characters of a revision's old value
+
+
+def edit(reference: str, depth: int, text: str, *, strand: str | None, as_json: bool) -> None:
+    """Replace a paragraph and say what that makes stale."""
+    reference = given.spoken(reference, "story")
+    with open_studio(load_settings()) as studio:
+        edited = studio.editing.paragraph(reference, depth, given.text(text, "paragraph"), strand)
+    if as_json:
+        output.emit({"step": shapes.step(edited.step), "stale": [shapes.stale(one) for one in edited.stale]})
+        return
+    output.note(f"Step {depth} was replaced; `storyloom undo {reference!r}` brings the old text back.")
+    output.note(
+        f"{_counted(edited.stale)} made from the old text. Make it again with: "
+        f"storyloom memory {reference!r} --rebuild"
+    )
+
+
+def revisions(reference: str, *, as_json: bool) -> None:
+    """Every edit by hand, newest first."""
+    with open_studio(load_settings()) as studio:
+        found = studio.editing.revisions(given.spoken(reference, "story"))
+    if as_json:
+        output.emit({"revisions": [shapes.revision(one) for one in found]})
+        return
+    for one in found:
+        place = f"  step {one.depth}" if one.depth else ""
+        old = " ".join(one.old.split())
+        output.say(f"{one.id}  {one.created_at:%Y-%m-%d %H:%M}  {one.subject}{place}  was: {old[:_SHOWN]}")
+    if not found:
+        output.note("Nothing was edited by hand yet.")
+
+
+def undo(reference: str, which: str, *, as_json: bool) -> None:
+    """Bring back what an edit replaced."""
+    with open_studio(load_settings()) as studio:
+        undone = studio.editing.undo(given.spoken(reference, "story"), which)
+    if as_json:
+        output.emit({"undone": shapes.revision(undone)})
+    else:
+        place = f" of step {undone.depth}" if undone.depth else ""
+        output.say(f"The {undone.subject}{place} is what it was before the edit {undone.id}.")
+
+
+def stale(reference: str, *, strand: str | None, as_json: bool) -> None:
+    """What was made from texts that were edited since."""
+    with open_studio(load_settings()) as studio:
+        marks = studio.editing.stale(given.spoken(reference, "story"), strand)
+    if as_json:
+        output.emit({"stale": [shapes.stale(one) for one in marks]})
+        return
+    for mark in marks:
+        output.say(f"step {mark.depth:>5}  {mark.part.value:<10} {mark.cause}")
+    if not marks:
+        output.note("Nothing is stale.")
+
+
+def rebuild(reference: str, *, strand: str | None, as_json: bool) -> None:
+    """Make again what is stale, step by step; a stop keeps what was made."""
+    settings = load_settings()
+    reference = given.spoken(reference, "story")
+    with Stop() as stop, open_studio(settings) as studio:
+        _prepare(settings, studio.show(reference, strand, last=0).story.settings.get("model"))
+        with Bars(stop) as bars:
+            try:
+                made = studio.rebuilding.rebuild(reference, bars, strand)
+            except (Cancelled, KeyboardInterrupt) as error:
+                output.note(str(error))
+                raise typer.Exit(stop.exit_code) from error
+    document = {"notes": made.notes, "pages": made.pages, "kept": made.kept, "vectors": made.vectors}
+    if as_json:
+        output.emit(document)
+        return
+    output.say(
+        f"Made again: {made.notes} notes by the model, {made.pages} pages of memory, {made.vectors} vectors."
+    )
+    if made.kept:
+        output.note(f"{made.kept} pages were written by hand and stand as they are.")
+
+
+def settle(reference: str, *, strand: str | None, as_json: bool) -> None:
+    """Let paragraphs stand that were written from what was edited since."""
+    with open_studio(load_settings()) as studio:
+        settled = studio.editing.settle(given.spoken(reference, "story"), strand)
+    if as_json:
+        output.emit({"settled": settled})
+    else:
+        output.say(f"{settled} paragraphs stand as they are.")
+
+
+def settings(reference: str, changes: Sequence[str], *, as_json: bool) -> None:
+    """Print or change a story's own settings."""
+    reference = given.spoken(reference, "story")
+    wanted = dict(_pair(change) for change in changes)
+    with open_studio(load_settings()) as studio:
+        found = studio.settings.change(reference, wanted) if wanted else studio.settings.of(reference)
+    if as_json:
+        output.emit({"settings": found})
+        return
+    for name, value in found.items():
+        if not wanted or name in wanted:
+            output.say(f"{name} = {'' if value is None else value}")
+
+
+def _pair(change: str) -> tuple[str, str]:
+    name, equals, value = change.partition("=")
+    if not equals:
+        raise InvalidSetting(f"{change[:40]!r} sets nothing. Write NAME=VALUE, such as recall.limit=5.")
+    return name.strip(), given.text(value, name)
+
+
+def _prepare(settings: Settings, spec: str | None) -> None:
+    specs = [settings.models.get("memory_keeper") or spec or settings.model]
+    stay_offline(specs)
+    fetch_missing(settings, specs)
+
+
+def _counted(marks: Sequence[Stale]) -> str:
+    pages = len(marks) - 1
+    return f"Its note and {pages} later pages of memory were" if pages else "Its note was"
