@@ -3,12 +3,16 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from storyloom.app.agents.calls import readable
 from storyloom.app.events import Cancelled, Listener
 from storyloom.app.recurrence import Wish, derived_seed
 from storyloom.app.studio import Beginning, Studio
+from storyloom.app.templates import Templates
+from storyloom.app.weaving import rebuild
 from storyloom.memory.errors import ModelFailed
 from storyloom.memory.generation import Piece, Request
 from storyloom.memory.story import Origin, Step
@@ -128,6 +132,30 @@ def test_recall_leaves_out_the_newest_steps_and_everything_that_is_no_ancestor(
             _, strand, place = source.split(":")
             assert int(place) < depth - 3 + 1
             assert strand == branch.id if int(place) > 5 else strand == main.id
+
+
+def test_the_prompt_of_every_step_can_be_made_again(studio: Studio, story: str, tmp_path: Path) -> None:
+    write(studio, story, 6)
+    for depth in range(1, 7):
+        found = studio.provenance(story, depth)
+        assert found.weaving is not None
+        prompt = rebuild(found.slots, found.weaving, Templates(tmp_path))
+        assert readable(prompt) == _writer_prompt(studio, story, depth)
+
+
+def test_an_able_model_sees_the_paragraph_before_the_last_and_never_one_twice(
+    studio: Studio, model: InstantModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "parameters", 3_000_000_000)
+    story = studio.begin(Beginning(premise=PREMISE, seed=7), Listener()).story.id
+    steps = write(studio, story, 6)
+    slots = studio.provenance(story, 6).slots
+    last = [slot for slot in slots if slot.slot == "last"]
+    assert [slot.source for slot in last] == ["step:4", "step:5"]
+    assert steps[3].paragraph.endswith(last[0].text)
+    assert last[1].text == steps[4].paragraph
+    recalled = {slot.text for slot in slots if slot.slot == "recall"}
+    assert recalled.isdisjoint({steps[3].paragraph, steps[4].paragraph})
 
 
 def test_a_branch_goes_its_own_way_and_leaves_its_parent_alone(studio: Studio, story: str) -> None:
