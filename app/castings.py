@@ -67,6 +67,7 @@ class Castings:
             editor=Editor(editor, profile_for(editor, self._profile), self._templates),
             one_call=OneCall(writer, profile, self._templates) if profile.one_call else None,
             profile=profile,
+            text_model=writer,
             model=spec,
         )
 

@@ -19,12 +19,13 @@ from storyloom.app.agents.writer import Draft, Writer
 from storyloom.app.events import Listener, Stage
 from storyloom.app.indexes import Indexes
 from storyloom.app.leases import Lease, Leases
+from storyloom.app.lore import LoreKeeper
 from storyloom.app.memory_page import page_at
 from storyloom.app.profiles import Profile
 from storyloom.app.recalling import Recalling
 from storyloom.app.story_settings import approves_memory
 from storyloom.memory.errors import ModelFailed, StepConflict
-from storyloom.memory.ports import Embedder
+from storyloom.memory.ports import Embedder, TextModel
 from storyloom.memory.recall import RecallRule
 from storyloom.memory.recall_query import next_step, question
 from storyloom.memory.story import (
@@ -51,7 +52,10 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
-    """Who plays which part. ``one_call`` is there when the writer's profile asks for it."""
+    """Who plays which part. ``one_call`` is there when the writer's profile asks for it.
+
+    ``text_model`` is what the writer writes with: its context is what lore has a share of.
+    """
 
     planner: Planner
     writer: Writer
@@ -59,6 +63,7 @@ class Cast:
     editor: Editor
     one_call: OneCall | None
     profile: Profile
+    text_model: TextModel
     model: str
 
 
@@ -104,12 +109,16 @@ class Recurrence:
         database: where the story lives.
         embedder: makes the passages' vectors.
         rule: how recall chooses.
+
+    Attributes:
+        lore: scans a story's lore for each step.
     """
 
     def __init__(self, *, database: Database, embedder: Embedder, rule: RecallRule) -> None:
         self._database = database
         self._embedder = embedder
         self.rule = rule
+        self.lore = LoreKeeper(database=database, embedder=embedder)
         self._recalling = Recalling(database=database, embedder=embedder, rule=rule)
         self._leases = Leases(database)
         self._indexes = Indexes(database)
@@ -151,6 +160,7 @@ class Recurrence:
         plan, choosing = self._plan(scene, wish, cast)
         listener.on_plan(plan.text, past.depth)
         scene = replace(scene, plan=plan.text, recalled=self._recalled(past, plan, listener))
+        scene = self.lore.told(scene, strand, cast.text_model, listener)
         draft, update, offer = self._write(scene, cast, listener)
         calls = (*planning, *choosing, *draft.calls, *update.calls, *offer.calls)
         written = _Written(plan, draft, update, offer, calls)

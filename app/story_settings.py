@@ -137,6 +137,11 @@ def rule_of(story: Story, rule: RecallRule) -> RecallRule:
     return _group(story, RECALL, rule)  # type: ignore[no-any-return]
 
 
+def lore_settings(story: Story) -> LoreSettings:
+    """How a story's lore fires."""
+    return _group(story, LORE, LoreSettings())  # type: ignore[no-any-return]
+
+
 def approves_memory(story: Story) -> bool:
     """Whether a person approves the memory keeper's changes before they count."""
     return story.settings.get(APPROVE_MEMORY) is True

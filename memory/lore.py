@@ -109,6 +109,11 @@ class LoreEntry:
     extensions: Mapping[str, Any] = field(default_factory=dict)
 
 
+def label(entry: LoreEntry) -> str:
+    """What a list calls an entry: its name, or else its first key or its id."""
+    return entry.name or next(iter(entry.keys), entry.id)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoreSettings:
     """A story's settings of its lore; what an entry leaves open is taken from here.
@@ -125,6 +130,7 @@ class LoreSettings:
         whole_words: whether a key must be a whole word.
         group_scoring: whether the keys found decide in a group.
         likeness: from which likeness on (cosine, 0 to 1) a semantic entry fires.
+        user: what the macro ``{{user}}`` stands for; ``{{char}}`` is the first character's name.
     """
 
     scan_depth: int = 2
@@ -138,6 +144,7 @@ class LoreSettings:
     whole_words: bool = True
     group_scoring: bool = False
     likeness: float = 0.5
+    user: str = "you"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
