@@ -49,7 +49,7 @@ def is_card(data: Mapping[str, Any]) -> bool:
     inner = data.get("data")
     if isinstance(inner, Mapping) and ("name" in inner or str(data.get("spec")).startswith("chara_card")):
         return True
-    return "name" in data and not _V1.isdisjoint(data)
+    return "name" in data and "entries" not in data and not _V1.isdisjoint(data)
 
 
 def read(data: Mapping[str, Any], new_id: Callable[[], str]) -> Lorebook:

@@ -96,6 +96,7 @@ def plain_entry(entry: LoreEntry) -> dict[str, Any]:
         "position": "before_char" if entry.position is Position.BEFORE_CHARACTERS else "after_char",
         "use_regex": bool(entry.keys) and all(_PATTERN.fullmatch(key) for key in entry.keys),
         "extensions": extras,
+        decorators.FIELD: {},
     }
     if entry.case_sensitive is not None:
         written["case_sensitive"] = entry.case_sensitive

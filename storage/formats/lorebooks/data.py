@@ -47,7 +47,7 @@ def read_json(content: bytes) -> tuple[Any, tuple[str, ...]]:
             parse_float=_finite,
             parse_constant=lambda _: None,
         )
-        cleaned = _cleaned(data, 0)
+        cleaned = _cleaned(data, 1)
     except RecursionError as error:
         raise ImportRefused("The file's JSON is nested too deeply. No program writes such a book.") from error
     except ValueError as error:

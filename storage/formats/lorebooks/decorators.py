@@ -51,7 +51,7 @@ _CHANGES: dict[str, Callable[[str], dict[str, Any]]] = {
 
 def split(raw: Any) -> Any:
     """An entry's fields with the decorators out of ``content``, each with its fallbacks, by their place."""
-    content = raw.get("content") if isinstance(raw, Mapping) else None
+    content = raw.get("content") if isinstance(raw, Mapping) and not raw.get(FIELD) else None
     if not isinstance(content, str) or not content.lstrip("\n").startswith("@@"):
         return raw
     lines = content.lstrip("\n").split("\n")
@@ -85,9 +85,10 @@ def applied(entry: LoreEntry, blocks: Mapping[str, Any]) -> LoreEntry:
         found.pop("dont_activate", None)
     if entry.secondary_keys:
         found = {name: change for name, change in found.items() if "secondary_keys" not in change}
+    changes: dict[str, Any] = {}
     for name in _CHANGES:
-        entry = replace(entry, **found.get(name, {}))
-    return entry
+        changes |= found.get(name, {})
+    return replace(entry, **changes) if changes else entry
 
 
 def _understood(block: Any) -> Iterator[tuple[str, dict[str, Any]]]:

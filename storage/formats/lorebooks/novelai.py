@@ -44,13 +44,15 @@ def form(disabled: Collection[str] = ()) -> EntryForm:
         config = values.mapping(raw, "contextConfig")
         order = values.whole(config, "budgetPriority", 400, -values.GREATEST)
         place = values.whole(config, "insertionPosition", -1, -values.GREATEST)
+        category = raw.get("category")
+        shut = isinstance(category, str) and category in disabled
         within = order < 0 and place < 0 and config.get("insertionType", "newline") == "newline"
         return LoreEntry(
             id="",
             name=values.text(raw, "displayName"),
             content=values.text(raw, "text"),
             keys=values.texts(raw, "keys"),
-            enabled=values.flag(raw, "enabled", True) and raw.get("category") not in disabled,
+            enabled=values.flag(raw, "enabled", True) and not shut,
             constant=values.flag(raw, "forceActivation", False),
             position=Position.AT_DEPTH if within else Position.BEFORE_CHARACTERS,
             depth=-place - 1 if within else 4,

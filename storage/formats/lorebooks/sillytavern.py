@@ -43,6 +43,7 @@ def read_entry(raw: Mapping[str, Any]) -> LoreEntry:
     Raises:
         Unreadable: a field's meaning isn't plain.
     """
+    raw = decorators.split(raw)
     who = values.mapping(raw, "characterFilter")
     entry = LoreEntry(
         id="",
@@ -125,6 +126,7 @@ def plain_entry(entry: LoreEntry) -> dict[str, Any]:
             "names": list(entry.characters),
             "tags": [],
         },
+        decorators.FIELD: {},
     }
 
 
