@@ -126,3 +126,24 @@ def test_a_sandboxed_template_reads_no_file(folder: Path, tmp_path: Path) -> Non
     (tmp_path / "secret.j2").write_text("secret", encoding="utf-8")
     with pytest.raises(InvalidSetting):
         write(folder, '{% include "../secret.j2" %}').text("chat")
+
+
+def test_a_source_can_be_kept_and_rendered_after_the_file_changed(folder: Path) -> None:
+    templates = write(folder, CHAT)
+    source = templates.source("chat")
+    write(folder, "{{ broken")
+    kept = templates.rendered("chat", source, {"language": "en", "plan": "She goes.", "recall": []})
+    assert [message.content for message in kept] == ["You write in en.", "She goes."]
+
+
+def test_what_a_source_asks_for_is_known_unless_it_takes_in_others(folder: Path) -> None:
+    templates = write(folder, CHAT)
+    assert templates.reads("chat", CHAT) == {"language", "plan", "recall"}
+    assert templates.reads("chat", '{% include "other.j2" %}') is None
+    with pytest.raises(InvalidSetting, match=r"chat\.j2"):
+        templates.reads("chat", "{{ broken")
+
+
+def test_a_template_that_is_not_there_is_told(folder: Path) -> None:
+    with pytest.raises(InvalidSetting, match=r"nowhere\.j2"):
+        Templates(folder).source("nowhere")

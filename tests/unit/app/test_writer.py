@@ -255,6 +255,21 @@ def test_recalled_passages_give_way_first(tmp_path: Path) -> None:
     assert cut == {"recall"}
 
 
+def test_a_redraw_keeps_within_the_context(tmp_path: Path) -> None:
+    told = "Anna stopped by the gate. The old ferry crossed the river at noon. And"
+    recalled = tuple(Item(text="dog " * 10, source=f"step:s:{number}") for number in range(9))
+    before = scene(recalled=recalled)
+    model = Model([told.removeprefix("Anna"), "It was open and she went through."])
+    profile = replace(PROFILE, recalled_words=1000)
+    prompt = Writer(model, profile, Templates(tmp_path)).write(before, Heard()).calls[0].prompt_tokens
+    tight = Model(model.replies, context_tokens=prompt + 24)
+    Writer(tight, profile, Templates(tmp_path)).write(before, Heard())
+    assert len(tight.asked) > 1
+    for request in tight.asked:
+        assert tight.count_tokens(request.prompt) + request.max_tokens <= tight.context_tokens
+        assert request.max_tokens > 0
+
+
 def test_a_document_may_speak_of_itself(tmp_path: Path) -> None:
     story = replace(STORY, mode=Mode.DOCUMENT)
     model = Model(
