@@ -66,10 +66,11 @@ def fast_weight(
     q, k, v = (tensor.to(dtype).transpose(1, 2) for tensor in qkv)
     scalars = Scalars(*(gate.to(dtype).transpose(1, 2) for gate in gates))
     outputs = []
-    for start, mixing in _mixings(scalars, chunk, window):
-        tokens = slice(start, start + mixing.kept.shape[-1])
-        inputs, errors = _gradients(weights, k[:, :, tokens], v[:, :, tokens])
-        outputs.append(_read(weights, momenta, mixing, q[:, :, tokens], inputs, errors))
+    # Split once: each slice of a tensor would cost the backward a whole tensor of zeros.
+    tokens = (torch.split(tensor, chunk, 2) for tensor in (q, k, v))
+    for mixing, asked, keys, values in zip(_mixings(scalars, chunk, window), *tokens, strict=True):
+        inputs, errors = _gradients(weights, keys, values)
+        outputs.append(_read(weights, momenta, mixing, asked, inputs, errors))
         weights, momenta = _advance(weights, momenta, mixing, inputs, errors)
     return torch.cat(outputs, dim=2).transpose(1, 2).to(given), weights, momenta
 
@@ -98,18 +99,17 @@ def fast_weight_step(
     return hidden[..., 0].to(qkv[0].dtype), weights, momenta
 
 
-def _mixings(scalars: Scalars, chunk: int, window: int) -> list[tuple[int, Mixing]]:
-    """Each chunk's start and mixing; the whole chunks' recurrences run side by side."""
+def _mixings(scalars: Scalars, chunk: int, window: int) -> list[Mixing]:
+    """Each chunk's mixing; the whole chunks' recurrences run side by side."""
     length = scalars.rate.shape[-1]
     whole = length - length % chunk
     mixings = []
     if whole:
         chunks = (*scalars.rate.shape[:2], whole // chunk, chunk)
         together = _mix(Scalars(*(gate[..., :whole].reshape(chunks) for gate in scalars)), window)
-        apart = zip(*(part.unbind(2) for part in together), strict=True)
-        mixings = [(index * chunk, Mixing(*parts)) for index, parts in enumerate(apart)]
+        mixings = [Mixing(*parts) for parts in zip(*(part.unbind(2) for part in together), strict=True)]
     if whole < length:
-        mixings.append((whole, _mix(Scalars(*(gate[..., whole:] for gate in scalars)), window)))
+        mixings.append(_mix(Scalars(*(gate[..., whole:] for gate in scalars)), window))
     return mixings
 
 
@@ -120,8 +120,8 @@ def _mix(scalars: Scalars, window: int) -> Mixing:
     restart = kept = torch.ones_like(scalars.rate[..., 0])
     carried = torch.zeros_like(kept)
     rows = []
-    for token in range(size):
-        momentum, rate, decay = (gate[..., token] for gate in scalars)
+    for token, gates in enumerate(zip(*(gate.unbind(-1) for gate in scalars), strict=True)):
+        momentum, rate, decay = gates
         in_window = (column <= token) & (column > token - window)
         surprise = momentum[..., None] * surprise + rate[..., None] * in_window
         update = (1 - decay)[..., None] * update + surprise

@@ -85,18 +85,19 @@ def _pass_states(
     written: Tensor, decay: Tensor, initial: Tensor, places: Places | None
 ) -> tuple[Tensor, Tensor]:
     """The state before every chunk, [rows, slots, heads, state, width], and after each sequence."""
-    slots = written.shape[1]
     state, starts, ends = initial, [], []
+    # Unbound once: each index into a tensor would cost the backward a whole tensor of zeros.
+    slots = list(zip(decay[..., None, None].unbind(1), written.unbind(1), strict=True))
     if places is not None:
-        numbers = torch.arange(slots, device=written.device)
+        numbers = torch.arange(len(slots), device=written.device)
         owners = _owners(places.firsts, numbers)
-        opens = (places.firsts[owners] == numbers)[:, None, None, None]
-        fresh, state = initial[owners], torch.zeros_like(initial[:1])
-    for slot in range(slots):
+        opens = (places.firsts[owners] == numbers)[:, None, None, None].unbind(0)
+        fresh, state = initial[owners].unbind(0), torch.zeros_like(initial[:1])
+    for number, (kept, added) in enumerate(slots):
         if places is not None:
-            state = torch.where(opens[slot], fresh[slot], state)
+            state = torch.where(opens[number], fresh[number], state)
         starts.append(state)
-        state = decay[:, slot, :, None, None] * state + written[:, slot]
+        state = kept * state + added
         ends.append(state)
     if places is None:
         return torch.stack(starts, 1), state
