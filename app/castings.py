@@ -12,8 +12,8 @@ from storyloom.app.agents.writer import Writer
 from storyloom.app.profiles import profile_for
 from storyloom.app.recurrence import Cast
 from storyloom.app.templates import Templates
-from storyloom.memory.errors import StoryloomError
-from storyloom.memory.ports import Embedder, TextModel
+from storyloom.memory.errors import StoryloomError, UnsupportedRequest
+from storyloom.memory.ports import Embedder, Scorer, TextModel
 
 
 class Castings:
@@ -21,17 +21,22 @@ class Castings:
 
     Args:
         load: makes the text model of a SPEC.
+        load_scorer: makes the scorer of a SPEC; None where nothing can be scored.
         embedder: shared by the agents that compare texts.
         templates: the agents' prompts.
         writer: SPEC of the model that writes when a story names none.
         others: SPECs of single agents, by name; the rest are played by the writer's model.
         profile: name of the profile to use, or None for the one that fits the model.
+
+    Attributes:
+        templates: the agents' prompts.
     """
 
     def __init__(
         self,
         *,
         load: Callable[[str], TextModel],
+        load_scorer: Callable[[str], Scorer] | None = None,
         embedder: Embedder,
         templates: Templates,
         writer: str,
@@ -39,8 +44,9 @@ class Castings:
         profile: str | None,
     ) -> None:
         self._load = load
+        self._load_scorer = load_scorer
         self._embedder = embedder
-        self._templates = templates
+        self.templates = templates
         self._writer = writer
         self._others = others
         self._profile = profile
@@ -61,11 +67,11 @@ class Castings:
             self.model(self._others.get(agent, spec)) for agent in ("planner", "memory_keeper", "editor")
         )
         return Cast(
-            planner=Planner(planner, profile_for(planner, self._profile), self._templates),
-            writer=Writer(writer, profile, self._templates),
-            memory_keeper=MemoryKeeper(keeper, profile_for(keeper, self._profile), self._templates),
-            editor=Editor(editor, profile_for(editor, self._profile), self._templates),
-            one_call=OneCall(writer, profile, self._templates) if profile.one_call else None,
+            planner=Planner(planner, profile_for(planner, self._profile), self.templates),
+            writer=Writer(writer, profile, self.templates),
+            memory_keeper=MemoryKeeper(keeper, profile_for(keeper, self._profile), self.templates),
+            editor=Editor(editor, profile_for(editor, self._profile), self.templates),
+            one_call=OneCall(writer, profile, self.templates) if profile.one_call else None,
             profile=profile,
             text_model=writer,
             model=spec,
@@ -77,6 +83,18 @@ class Castings:
             if spec not in self._models:
                 self._models[spec] = self._load(spec)
             return self._models[spec]
+
+    def scorer(self, spec: str) -> Scorer:
+        """What scores given text with a model; it holds no weights while it isn't used.
+
+        Raises:
+            InvalidSetting: the SPEC is malformed.
+            UnsupportedRequest: the model can't score.
+            ModelUnavailable: its weights aren't here.
+        """
+        if self._load_scorer is None:
+            raise UnsupportedRequest(f"{spec} can't score text here: no scorer is set up.")
+        return self._load_scorer(spec)
 
     def warm_up(self) -> threading.Thread:
         """Load the embedder beside the engine; its errors come back when it is used."""

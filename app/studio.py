@@ -20,6 +20,7 @@ from storyloom.app.given_text import (
     optional,
     required,
 )
+from storyloom.app.influence import Influence
 from storyloom.app.manuscripts import add_manuscript
 from storyloom.app.rebuilding import Rebuilding
 from storyloom.app.recurrence import Cast, Recurrence, Wish, derived_seed
@@ -78,6 +79,7 @@ class Studio:
         remembering: short-term memory and the search of the past.
         editing: texts changed by hand, revisions, what is stale.
         rebuilding: what is stale made again.
+        influence: what each remembered item did to a paragraph.
         settings: a story's own settings.
     """
 
@@ -102,6 +104,7 @@ class Studio:
         self.editing = Editing(shelf)
         self.settings = StorySettings(shelf, recurrence.rule)
         self.rebuilding = Rebuilding(shelf, castings, embedding)
+        self.influence = Influence(shelf, castings.templates, castings.scorer)
 
     def of_owner(self, owner: str) -> "Studio":
         """The same use cases for somebody else's stories; database and engines are shared."""

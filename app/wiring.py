@@ -12,8 +12,9 @@ from storyloom.app.studio import Studio
 from storyloom.app.templates import Templates
 from storyloom.generators.cores import calm_openmp
 from storyloom.generators.embedder import MiniLMEmbedder
+from storyloom.generators.scoring_apart import load_scorer
 from storyloom.generators.spec import load_model, parse_spec
-from storyloom.memory.ports import Embedder, TextModel
+from storyloom.memory.ports import Embedder, Scorer, TextModel
 from storyloom.memory.recall import RecallRule
 from storyloom.storage.database import Database
 
@@ -65,6 +66,7 @@ def open_memory(settings: Settings) -> Iterator[tuple[Shelf, Embedder]]:
 def _castings(settings: Settings, embedder: Embedder) -> Castings:
     return Castings(
         load=_loader(settings),
+        load_scorer=_scorer_loader(settings),
         embedder=embedder,
         templates=Templates(settings.templates_dir),
         writer=settings.model,
@@ -88,3 +90,9 @@ def _loader(settings: Settings) -> Callable[[str], TextModel]:
         )
 
     return load
+
+
+def _scorer_loader(settings: Settings) -> Callable[[str], Scorer]:
+    return lambda spec: load_scorer(
+        parse_spec(spec), models_dir=settings.models_dir, threads=settings.threads
+    )

@@ -9,7 +9,7 @@ quarter: thirteen prompts of 550 tokens, each without another item, and a text o
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import torch
@@ -55,7 +55,7 @@ class TransformersScorer:
         """The SPEC it was made from."""
         return self._name
 
-    def score(self, prompts: Sequence[Prompt], text: str) -> Iterator[Likelihood]:
+    def score(self, prompts: Sequence[Prompt], text: str) -> Generator[Likelihood]:
         """How likely the text is after each prompt, as ``Scorer`` has it.
 
         Raises:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ class ScorerApart:
         """The SPEC it was made from."""
         return self._name
 
-    def score(self, prompts: Sequence[Prompt], text: str) -> Iterator[Likelihood]:
+    def score(self, prompts: Sequence[Prompt], text: str) -> Generator[Likelihood]:
         """How likely the text is after each prompt, as ``Scorer`` has it; closing it kills the process.
 
         Raises:

@@ -25,6 +25,10 @@ class StoreUnavailable(StoryloomError):
     """The database can't be opened, read or written: locked, full, damaged or from a newer version."""
 
 
+class NotRecorded(StoryloomError):
+    """What is asked about a step was not kept when it was written."""
+
+
 class ModelUnavailable(StoryloomError):
     """The model can't be loaded or reached: weights missing or damaged, server down, extra missing."""
 

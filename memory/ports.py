@@ -1,6 +1,6 @@
 """What the story needs from the outside, as Protocols. Implementations live in other rooms."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Protocol
 
 from storyloom.memory.generation import Likelihood, Piece, Prompt, Request
@@ -58,14 +58,14 @@ class Scorer(Protocol):
         """The SPEC of the model that it asks."""
         ...
 
-    def score(self, prompts: Sequence[Prompt], text: str) -> Iterator[Likelihood]:
+    def score(self, prompts: Sequence[Prompt], text: str) -> Generator[Likelihood]:
         """How likely the text is after each prompt: one answer a prompt, in their order, as it is known.
 
         The same tokens are scored after every prompt: those that the text has behind the first of them,
         where that leaves the prompt's own tokens as they are; else those that it has by itself. No end of
         text or of turn is scored. Prompts that share their beginning with the first cost less.
 
-        Closing the iterator stops the work.
+        Closing the generator stops the work.
 
         Raises:
             ModelUnavailable: the weights can't be loaded.
