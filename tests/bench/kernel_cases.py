@@ -72,7 +72,7 @@ class Case:
         flops: of the forward pass.
         backward: what the backward pass costs, in forward passes' FLOPs.
         moved: bytes of the forward pass where the inputs aren't all read; else None.
-        compiles: whether torch.compile of the reference is a contestant: not where it loops over steps.
+        compiles: whether torch.compile of the reference is a contestant: not where it loops over many steps.
         peers: others' kernels by name; one that can't be had raises, and is left out with its reason.
     """
 
@@ -99,7 +99,7 @@ def _ssd(at: Bench) -> Case:
     return Case(
         inputs=(x, a, b, c), trained=4, loop=loops.ssd,
         ours=lambda x, a, b, c, backend: room.ssd(x, a, b, c, chunk=CHUNK, backend=backend)[0],
-        flops=tokens * heads * (4 * CHUNK * width + 4 * width * width),
+        flops=tokens * heads * (4 * CHUNK * width + 4 * width * width), compiles=at.length <= 8192,
         peers={"fla simple_gla": peers.simple_gla},
     )  # fmt: skip
 
@@ -174,7 +174,7 @@ def _landmark(at: Bench) -> Case:
         inputs=(q, k, v, marks, gate), trained=5, ours=run,
         loop=lambda *inputs: loops.landmark(*inputs, block=block),
         flops=2 * at.batch * size.heads * size.head * at.length**2, backward=2.5, compiles=at.length <= 2048,
-        peers={"SDPA, causal": lambda: peers.causal},
+        peers={"SDPA, causal": lambda: peers.causal, "flex_attention, causal": peers.flex_causal},
     )  # fmt: skip
 
 

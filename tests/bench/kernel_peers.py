@@ -74,6 +74,26 @@ def causal(q: Tensor, k: Tensor, v: Tensor, *_: Tensor) -> Tensor:
     return _attention(q, k, v, causal=True)
 
 
+def flex_causal() -> Call:
+    """torch's compiled flex_attention under a causal mask, as a mask of blocks made beforehand."""
+    flex = import_module("torch.nn.attention.flex_attention")
+    compiled: Call = torch.compile(flex.flex_attention)
+    masks: dict[int, object] = {}
+
+    def before(_b: Tensor, _h: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return query >= key
+
+    def run(q: Tensor, k: Tensor, v: Tensor, *_: Tensor) -> Tensor:
+        length = q.shape[1]
+        if length not in masks:
+            masks[length] = flex.create_block_mask(before, None, None, length, length, device=q.device)
+        q, k, v = (one.transpose(1, 2) for one in (q, k, v))
+        out: Tensor = compiled(q, k, v, block_mask=masks[length], enable_gqa=True)
+        return out.transpose(1, 2)
+
+    return run
+
+
 def _attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> Tensor:
     out = scaled_dot_product_attention(
         q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=causal, enable_gqa=True

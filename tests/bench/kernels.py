@@ -3,8 +3,8 @@
 ``--device cuda`` times every kernel at the sizes of three models and four lengths, forward and with
 gradients, in turn with its rivals. ``--device cpu`` times only the references, at tiny sizes, against eager
 loops a token at a time: a test of this harness, no figure of speed. Writes a CSV, replacing what its own
-device said of these kernels before, and a plot beside it where matplotlib is installed. Prints a line of JSON
-at the end.
+device said of each kernel before, as soon as that kernel has run, and draws a plot beside it where matplotlib
+is installed. Prints a line of JSON at the end.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor
 
 from tests.bench.kernel_cases import KERNELS, LENGTHS, SIZES, TINY, Bench, Case, Size
+from tests.bench.kernel_plot import plot
 from tests.bench.kernel_timing import (
     Ceiling,
     Clock,
@@ -37,6 +37,7 @@ COLUMNS = (
     "times_ours", "difference", "bytes", "flops", "gb_per_s", "tflop_per_s", "share_of_copy",
     "share_of_matmul", "note",
 )  # fmt: skip
+NO_GPU = "no GPU was available: tests the harness, claims no speed"
 Row = dict[str, Any]
 # What a rival may fail with: not there, another signature, sizes that it doesn't take, no memory.
 _FAILURES = (ImportError, AttributeError, TypeError, ValueError, RuntimeError, AssertionError)
@@ -57,10 +58,12 @@ def main() -> None:
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     ceiling = measure_ceiling(clock, device, dtype)
     rows: list[Row] = []
+    everything: list[Row] = []
     for name in options.only or KERNELS:
-        rows += bench(name, device, dtype, clock, ceiling, quick=options.quick)
-    kept = write(options.out, rows)
-    plot(options.out.with_suffix(".svg"), kept)
+        of_kernel = bench(name, device, dtype, clock, ceiling, quick=options.quick)
+        rows += of_kernel
+        everything = write(options.out, of_kernel)
+    plot(options.out.with_suffix(".svg"), everything)
     print(json.dumps(summary(rows, device, ceiling)))
 
 
@@ -138,7 +141,7 @@ def contest(name: str, at: Bench, case: Case, passed: str, clock: Clock, ceiling
             "gb_per_s": _short(moved / seconds / 1e9), "tflop_per_s": _short(flops / seconds / 1e12),
             "share_of_copy": _short(moved / seconds / ceiling.copied_bytes_per_s),
             "share_of_matmul": _short(flops / seconds / ceiling.matmul_flops_per_s),
-            "note": "tests the harness" if at.device.type == "cpu" else "",
+            "note": NO_GPU if at.device.type == "cpu" else "",
         })  # fmt: skip
     return rows
 
@@ -171,33 +174,6 @@ def write(path: Path, rows: list[Row]) -> list[Row]:
         writer.writeheader()
         writer.writerows(everything)
     return everything
-
-
-def plot(path: Path, rows: list[Row]) -> None:
-    """Milliseconds by length of what ran on a GPU, a panel a kernel."""
-    rows = [row for row in rows if row["device"] != "cpu" and row["pass"] == "forward+backward"]
-    if not rows:
-        return
-    if find_spec("matplotlib") is None:
-        print(f"{path.name}: no plot, matplotlib isn't installed.")
-        return
-    from matplotlib import pyplot  # type: ignore[import-not-found,unused-ignore]
-
-    names = sorted({row["kernel"] for row in rows})
-    figure, axes = pyplot.subplots(len(names), 1, figsize=(7, 3 * len(names)), squeeze=False)
-    for axis, name in zip(axes[:, 0], names, strict=True):
-        own = [row for row in rows if row["kernel"] == name]
-        for line in sorted({(row["model"], row["contestant"]) for row in own}):
-            points = [
-                (int(row["length"]), float(row["ms"]))
-                for row in own
-                if (row["model"], row["contestant"]) == line
-            ]
-            axis.loglog(*zip(*sorted(points), strict=True), marker="o", label=" ".join(line))
-        axis.set(title=name, xlabel="tokens", ylabel="ms, forward + backward")
-        axis.legend(fontsize=6)
-    figure.tight_layout()
-    figure.savefig(path)
 
 
 def summary(rows: list[Row], device: torch.device, ceiling: Ceiling) -> dict[str, Any]:

@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from tests.bench.kernel_cases import KERNELS
+from tests.bench.kernel_plot import device_of, panels, plot
 from tests.bench.kernels import COLUMNS, ROOT, write
 
 NUMBERS = ("ms", "times_ours", "difference", "bytes", "flops", "gb_per_s", "tflop_per_s", "share_of_copy")
@@ -70,3 +72,45 @@ def test_other_devices_and_kernels_keep_their_rows(tmp_path: Path) -> None:
     write(path, [row | {"ms": "2"}])
     left = [(one["device"], one["kernel"], one["ms"]) for one in rows_of(path)]
     assert left == [("a GPU", "ssd", "1"), ("cpu", "lact", "1"), ("cpu", "ssd", "2")]
+
+
+def test_the_plot_has_every_kernel(run: tuple[Path, str]) -> None:
+    drawn = run[0].with_suffix(".svg").read_text(encoding="utf-8")
+    assert ElementTree.fromstring(drawn).tag.endswith("svg")
+    for kernel in KERNELS:
+        assert f">{kernel}, forward" in drawn
+    assert "no speed is claimed" in drawn
+
+
+def made_up(**columns: object) -> dict[str, object]:
+    """A row as the CSV gives it back: text in every column."""
+    row = {"device": "a GPU", "kernel": "ssd", "model": "1B", "pass": "forward", "contestant": "triton"}
+    return {name: str(value) for name, value in (row | {"length": 64, "ms": 1} | columns).items()}
+
+
+def test_a_panel_holds_the_passes_together_in_order_of_length() -> None:
+    rows = [made_up(length=2048, ms=3, **{"pass": "forward+backward"}), made_up(length=128)]
+    rows += [made_up(length=512, ms=2, **{"pass": "forward+backward"}), made_up(kernel="gather_decode", ms=4)]
+    assert panels(rows) == {
+        "gather_decode, forward": {("1B", "triton"): [(64, 4.0)]},
+        "ssd, forward+backward": {("1B", "triton"): [(512, 2.0), (2048, 3.0)]},
+    }
+
+
+def test_the_last_gpus_rows_are_drawn_and_the_cpus_only_alone(tmp_path: Path) -> None:
+    rows = [made_up(device="an older GPU"), made_up(), made_up(device="cpu", kernel="lact")]
+    assert device_of(rows) == "a GPU"
+    plot(tmp_path / "kernels.svg", rows)
+    drawn = (tmp_path / "kernels.svg").read_text(encoding="utf-8")
+    assert ">ssd, forward" in drawn
+    assert ">lact" not in drawn
+    assert "no speed is claimed" not in drawn
+
+
+def test_without_matplotlib_it_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    plot(tmp_path / "kernels.svg", [made_up()])
+    assert "kernels.svg isn't drawn: matplotlib isn't installed. Install it with" in capsys.readouterr().out
+    assert not (tmp_path / "kernels.svg").exists()
