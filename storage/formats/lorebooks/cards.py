@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from storyloom.memory.errors import InvalidSetting
+from storyloom.memory.errors import ImportRefused, InvalidSetting
 from storyloom.memory.lore import CharacterSheet
 from storyloom.memory.lorebook import Lorebook
 from storyloom.storage.formats.lorebooks import character_book, values
@@ -53,16 +53,11 @@ def is_card(data: Mapping[str, Any]) -> bool:
 
 
 def read(data: Mapping[str, Any], new_id: Callable[[], str]) -> Lorebook:
-    """A card's data as a lorebook with one character.
-
-    Raises:
-        ImportRefused: its book can't be read at all.
-    """
+    """A card's data as a lorebook with one character; neither it nor its book suffers from a bad other."""
     inner = data.get("data")
     inner = inner if isinstance(inner, Mapping) else data
     outer = {} if inner is data else data
-    book = inner.get("character_book")
-    found = character_book.read(book, new_id) if isinstance(book, Mapping) else Lorebook(format=NAME)
+    found = _read_book(inner.get("character_book"), new_id)
     raw = {name: value for name, value in outer.items() if name not in _REPEATED}
     raw["data"] = {name: value for name, value in inner.items() if name not in _NOT_KEPT}
     try:
@@ -84,11 +79,21 @@ def dump(lorebook: Lorebook, version: str) -> dict[str, Any]:
     spec, spec_version = SPECS[version]
     written = _write(lorebook.characters[0])
     data = written["data"]
-    if lorebook.entries or lorebook.settings is not None:
-        data["character_book"] = character_book.dump(lorebook)
+    book = character_book.dump(lorebook)
+    if book != character_book.dump(Lorebook()):
+        data["character_book"] = book
     if version == "card-v3":
         data.setdefault("group_only_greetings", [])
     return {**written, "spec": spec, "spec_version": spec_version}
+
+
+def _read_book(book: Any, new_id: Callable[[], str]) -> Lorebook:
+    if not isinstance(book, Mapping):
+        return Lorebook(format=NAME)
+    try:
+        return character_book.read(book, new_id)
+    except ImportRefused as error:
+        return Lorebook(format=NAME, refused=(str(error),))
 
 
 def _sheet(raw: Mapping[str, Any]) -> CharacterSheet:

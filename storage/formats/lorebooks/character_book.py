@@ -69,7 +69,7 @@ def read_entry(raw: Mapping[str, Any]) -> LoreEntry:
             "constant": raw.get("constant"),
             "order": raw.get("insertion_order"),
             "disable": not values.flag(raw, "enabled", True),
-            "position": raw.get("position", "after_char"),
+            "position": "after_char" if raw.get("position") in (None, "") else raw["position"],
             "caseSensitive": raw.get("case_sensitive"),
             decorators.FIELD: raw.get(decorators.FIELD),
         }

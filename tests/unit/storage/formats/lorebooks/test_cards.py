@@ -171,6 +171,27 @@ def test_a_card_without_a_name_still_gives_its_book(tmp_path: Path, name: Any) -
     assert lorebook.refused[0].startswith("The character was left out: ")
 
 
+def test_a_book_that_cant_be_read_doesnt_cost_the_character(tmp_path: Path) -> None:
+    card = card_v2()
+    card["data"]["character_book"] = {"entries": 5}
+    lorebook = read(tmp_path, card)
+    assert lorebook.characters[0].name == "Ilse"
+    assert lorebook.refused == ("The card's book can't be read: its “entries” are no list.",)
+
+
+@pytest.mark.parametrize("position", [None, "", "after_char"])
+def test_an_entry_without_a_place_stands_after_the_character(tmp_path: Path, position: Any) -> None:
+    entry = {"keys": ["a"], "content": "b", "position": position}
+    (found,) = read(tmp_path, {"spec": "lorebook_v3", "data": {"entries": [entry]}}).entries
+    assert found.position is Position.AFTER_CHARACTERS
+
+
+def test_a_card_without_lore_has_no_book(tmp_path: Path) -> None:
+    lorebook = Lorebook(characters=(CharacterSheet(id="a", name="Ada"),))
+    assert "character_book" not in exported(tmp_path, lorebook, "card-v2")["data"]
+    assert exported(tmp_path, replace(lorebook, name="B"), "card-v2")["data"]["character_book"]["name"] == "B"
+
+
 def test_a_card_field_too_large_to_keep_is_told(tmp_path: Path) -> None:
     card = card_v3()
     card["data"]["assets"] = [{"uri": "data:" + "A" * 2**20}]

@@ -115,7 +115,7 @@ def test_a_place_that_cant_be_written(tmp_path: Path) -> None:
         (b"[]", "no lorebook"),
         (b'"entries"', "no lorebook"),
         (b'{"spec": "lorebook_v3", "data": []}', "no object"),
-        (b'{"name": "x", "data": {"name": "y", "character_book": {"entries": 5}}}', "no list"),
+        (b'{"spec": "lorebook_v3", "data": {"entries": 5}}', "no list"),
     ],
 )
 def test_what_is_no_lorebook(tmp_path: Path, content: bytes, reason: str) -> None:
