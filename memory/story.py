@@ -294,13 +294,29 @@ class Passage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A passage that search found, with the raw scores of the searches that found it."""
+    """A passage that search found, and what was found of the query in it and around it.
+
+    Attributes:
+        strand_id, depth, kind, source, part: its place, as in ``Passage``.
+        text: the piece that was found.
+        bm25: share of the query, by the weight of its words, that the piece holds.
+        beside: the same of the pieces right before and after, on average.
+        chapter: the same of its chapter; what stands in none is a chapter by itself.
+        likeness: dot product of its vector with the query's, or None where one of them is missing.
+        dense: by how many standard deviations that lies above the others'; 0 where it is missing.
+    """
 
     strand_id: str
     depth: int
     text: str
-    bm25: float | None = None
-    dense: float | None = None
+    kind: PassageKind = PassageKind.PARAGRAPH
+    source: str = ""
+    part: int = 0
+    bm25: float = 0.0
+    beside: float = 0.0
+    chapter: float = 0.0
+    likeness: float | None = None
+    dense: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,32 +1,33 @@
 """Passages: what recall searches, by words and by vectors, never outside the given ancestry."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from math import isfinite
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import ColumnElement, Row, func
+from sqlalchemy import select as select_columns
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from storyloom.memory.errors import StepConflict
+from storyloom.memory.pieces import passages as pieces_of
+from storyloom.memory.recall import RecallRule
 from storyloom.memory.story import Candidate, Passage, PassageKind, Segment
-from storyloom.storage.sqlite_search import SqliteTextSearch
+from storyloom.storage.passage_search import PassageQuery, PassageSearch
 from storyloom.storage.tables import PassageRow
-from storyloom.storage.vectors import Load, StoredVector, VectorCache, from_bytes, to_bytes
+from storyloom.storage.vectors import VectorCache, from_bytes, to_bytes
 
-# A strand's id and a depth.
-Place = tuple[str, int]
-
-
-class _Hit(NamedTuple):
-    """A passage that a search found; hits sort by depth."""
-
-    depth: int
-    strand_id: str
-    id: int
-    text: str
+# Enough to read a long paragraph by, and never a whole document.
+_READ_PIECES = 3
+# All of a row but its vector, which is most of it.
+_READ = (
+    col(PassageRow.strand_id),
+    col(PassageRow.depth),
+    col(PassageRow.text),
+    col(PassageRow.kind),
+    col(PassageRow.source),
+    col(PassageRow.part),
+)
 
 
 class Passages:
@@ -41,7 +42,6 @@ class Passages:
     def __init__(self, session: Session, *, vectors: VectorCache) -> None:
         self._session = session
         self._vectors = vectors
-        self._text_search = SqliteTextSearch(session)
 
     def add(self, passages: Sequence[Passage]) -> None:
         """Keep new passages.
@@ -61,38 +61,67 @@ class Passages:
 
     def of_strand(self, strand_id: str) -> Iterator[Passage]:
         """The strand's own passages with their vectors, by depth."""
-        query = select(PassageRow).where(PassageRow.strand_id == strand_id).order_by(col(PassageRow.depth))
+        query = (
+            select(PassageRow)
+            .where(PassageRow.strand_id == strand_id)
+            .order_by(
+                col(PassageRow.depth), col(PassageRow.kind), col(PassageRow.source), col(PassageRow.part)
+            )
+        )
         for row in self._session.exec(query):
-            yield _passage(row)
+            vector = None if row.vector is None else tuple(from_bytes(row.vector).tolist())
+            yield replace(_passage(row), vector=vector, embedder=row.embedder)
 
     def set_text(self, strand_id: str, depth: int, text: str) -> None:
-        """Replace a passage's text; its vector is of the old text and goes. No passage there is no error."""
-        row = self._row(strand_id, depth)
-        if row is not None:
-            self._replace(row, Passage(strand_id=strand_id, depth=depth, text=text))
+        """Replace a paragraph's text; the vectors are of the old one and go. No passage there is no error."""
+        self.replace(Passage(strand_id=strand_id, depth=depth, text=text))
+
+    def replace(self, whole: Passage) -> None:
+        """Put a text in the place of what stands there, in as many pieces as it needs.
+
+        No passage there is no error; then there is none afterwards either.
+        """
+        if self.remove(whole):
+            self.add(pieces_of(whole))
+
+    def remove(self, whole: Passage) -> bool:
+        """Take away all pieces of what stands at a place; whether there were any. Its text doesn't matter."""
+        self._vectors = VectorCache()
+        rows = self._session.exec(select(PassageRow).where(*_place(whole))).all()
+        for row in rows:
+            self._session.delete(row)
+        self._session.flush()
+        return bool(rows)
 
     def set_vectors(self, passages: Iterable[Passage]) -> None:
         """Give passages their vectors. One that is gone or has another text by now is left alone."""
         for passage in passages:
-            row = self._row(passage.strand_id, passage.depth)
+            row = self._session.exec(select(PassageRow).where(*_place(passage), _part(passage))).first()
             if row is not None and row.text == passage.text:
-                self._replace(row, passage)
+                self._session.delete(row)
+                self._session.flush()
+                # A new row in the old one's place: its greater id is how every cache learns of the change.
+                self.add([passage])
 
-    def missing_vectors(self, segments: Sequence[Segment], *, embedder: str, limit: int) -> list[Passage]:
-        """Passages of the ancestry that have no vector of this embedder, at most ``limit``."""
+    def missing_vectors(
+        self,
+        segments: Sequence[Segment],
+        *,
+        embedder: str,
+        limit: int,
+        kinds: Collection[PassageKind] = tuple(PassageKind),
+    ) -> list[Passage]:
+        """Passages of the ancestry, of these kinds, without a vector of this embedder, at most ``limit``."""
         found: list[Passage] = []
         for segment in segments:
             for other in _made_by_others(embedder):
                 query = (
-                    select(PassageRow.depth, PassageRow.text)
-                    .where(PassageRow.strand_id == segment.strand_id, other)
-                    .where(col(PassageRow.depth) + 0 <= segment.depth)
+                    select_columns(*_READ)
+                    .where(col(PassageRow.strand_id) == segment.strand_id, other)
+                    .where(col(PassageRow.depth) + 0 <= segment.depth, col(PassageRow.kind).in_(kinds))
                     .limit(limit - len(found))
                 )
-                found += [
-                    Passage(strand_id=segment.strand_id, depth=depth, text=text)
-                    for depth, text in self._session.exec(query)
-                ]
+                found += [_passage(row) for row in self._session.connection().execute(query)]
         return found
 
     def count_missing_vectors(self, segments: Sequence[Segment], *, embedder: str) -> int:
@@ -111,126 +140,88 @@ class Passages:
     def search(
         self,
         *,
-        terms: Sequence[str],
+        terms: Mapping[str, float],
         vector: Sequence[float],
         embedder: str,
         segments: Sequence[Segment],
         before: int,
         limit: int,
+        rule: RecallRule | None = None,
+        kinds: Collection[PassageKind] | None = None,
     ) -> list[Candidate]:
-        """The best passages by words and the nearest by likeness, each with both scores where it has them.
+        """The passages that a rule scores highest, with what speaks for each.
 
         Args:
-            terms: words to look for, any of them; never read as search syntax. None: likeness alone.
+            terms: words to look for, and how much each counts; never read as search syntax. None:
+                likeness alone.
             vector: the query's unit vector; an empty one: words alone.
-            embedder: names the vector's embedder; other embedders' vectors are left out.
-            segments: the ancestry that is searched; nothing outside it is ever found.
+            embedder: names the vector's embedder; other embedders' vectors count as missing.
+            segments: the ancestry that is searched; nothing outside it is ever found or counts.
             before: only passages of a smaller depth are found.
-            limit: most passages of each of the two searches.
+            limit: most passages.
+            rule: gives the weights; None: the usual ones.
+            kinds: kinds of passages that are searched; None: all.
 
         Returns:
-            At most ``2 * limit`` candidates, oldest passages first.
+            At most ``limit`` candidates, best first; each holds a term or has a vector.
         """
-        expression = self._text_search.expression(terms, segments)
-        ranked = self._text_search.rank(expression, segments=segments, before=before, limit=limit)
-        nearest = self._nearest(vector, segments=segments, before=before, limit=limit, embedder=embedder)
-        found = {*self._with_ids(ranked), *self._at_places(nearest)}
-        by_text = self._text_search.scores(expression, [hit.id for hit in found])
-        by_likeness = self._likeness(found, vector=vector, embedder=embedder)
-        return [
-            Candidate(
-                strand_id=hit.strand_id,
-                depth=hit.depth,
-                text=hit.text,
-                bm25=by_text.get(hit.id),
-                dense=by_likeness.get((hit.strand_id, hit.depth)),
-            )
-            for hit in sorted(found)
-        ]
-
-    def _nearest(
-        self, vector: Sequence[float], *, segments: Sequence[Segment], before: int, limit: int, embedder: str
-    ) -> list[Place]:
-        """Places of the passages nearest to the vector."""
-        if not len(vector):
-            return []
-        best: list[tuple[float, Place]] = []
-        for segment in segments:
-            depths, scores = self._vectors.scores(
-                strand_id=segment.strand_id,
-                embedder=embedder,
-                vector=vector,
-                load=self._loader(segment.strand_id, embedder),
-            )
-            allowed = np.flatnonzero((depths <= segment.depth) & (depths < before) & np.isfinite(scores))
-            if len(allowed) > limit:
-                allowed = allowed[np.argpartition(-scores[allowed], limit - 1)[:limit]]
-            best += [(float(scores[row]), (segment.strand_id, int(depths[row]))) for row in allowed]
-        return [place for _, place in sorted(best, reverse=True)[:limit]]
-
-    def _likeness(
-        self, found: Iterable[_Hit], *, vector: Sequence[float], embedder: str
-    ) -> dict[Place, float]:
-        """Dot products of the vector with the passages found, by place."""
-        if not len(vector):
-            return {}
-        depths: defaultdict[str, list[int]] = defaultdict(list)
-        for hit in found:
-            depths[hit.strand_id].append(hit.depth)
-        scores: dict[Place, float] = {}
-        for strand_id, wanted in depths.items():
-            load = self._loader(strand_id, embedder)
-            products = self._vectors.scores_at(
-                strand_id=strand_id, embedder=embedder, vector=vector, depths=wanted, load=load
-            )
-            scores |= {(strand_id, depth): score for depth, score in products.items() if isfinite(score)}
-        return scores
-
-    def _loader(self, strand_id: str, embedder: str) -> Load:
-        """Reads the strand's rows that are newer than an id; other embedders' vectors count as missing."""
-        query = select(PassageRow.id, PassageRow.depth, PassageRow.embedder, PassageRow.vector).where(
-            PassageRow.strand_id == strand_id
+        query = PassageQuery(
+            terms=terms,
+            vector=vector,
+            embedder=embedder,
+            segments=segments,
+            before=before,
+            limit=limit,
+            kinds=kinds,
         )
+        return PassageSearch(self._session, self._vectors).best(query, rule or RecallRule())
 
-        def load(after: int) -> Iterator[StoredVector]:
-            newer = query.where(col(PassageRow.id) > after).order_by(col(PassageRow.id))
-            for id_, depth, made_by, vector in self._session.exec(newer):
-                yield StoredVector(id_ or 0, depth, vector if made_by == embedder else None)
+    def read(self, found: Candidate) -> str:
+        """A found piece as it is read: joined with those beside it, three in all where there are as many."""
+        query = (
+            select(PassageRow.part, PassageRow.text)
+            .where(*_place(found))
+            .where(col(PassageRow.part).between(found.part - _READ_PIECES + 1, found.part + _READ_PIECES - 1))
+            .order_by(col(PassageRow.part))
+        )
+        pieces = dict(self._session.exec(query).all())
+        first = max(min(found.part - _READ_PIECES // 2, max(pieces, default=0) - _READ_PIECES + 1), 0)
+        return "".join(pieces.get(part, "") for part in range(first, first + _READ_PIECES)).strip()
 
-        return load
+    def vector(self, found: Candidate) -> tuple[float, ...]:
+        """The vector of a found piece; empty where it has none."""
+        query = select(PassageRow.vector).where(*_place(found), _part(found))
+        stored = self._session.exec(query).first()
+        return () if stored is None else tuple(from_bytes(stored).tolist())
 
-    def _with_ids(self, ids: Sequence[int]) -> list[_Hit]:
-        return self._hits(col(PassageRow.id).in_(ids)) if ids else []
-
-    def _at_places(self, places: Iterable[Place]) -> list[_Hit]:
-        depths: defaultdict[str, list[int]] = defaultdict(list)
-        for strand_id, depth in places:
-            depths[strand_id].append(depth)
-        found: list[_Hit] = []
-        for strand_id, wanted in depths.items():
-            found += self._hits((col(PassageRow.strand_id) == strand_id) & col(PassageRow.depth).in_(wanted))
-        return found
-
-    def _hits(self, condition: ColumnElement[bool]) -> list[_Hit]:
-        query = select(PassageRow.depth, PassageRow.strand_id, PassageRow.id, PassageRow.text).where(
-            condition
+    def vectors(
+        self, strand_id: str, kind: PassageKind, *, embedder: str
+    ) -> list[tuple[str, tuple[float, ...]]]:
+        """(source, vector) of a strand's own passages of a kind that have one of this embedder."""
+        query = select(PassageRow.source, PassageRow.vector).where(
+            PassageRow.strand_id == strand_id,
+            PassageRow.kind == kind.value,
+            PassageRow.embedder == embedder,
         )
         return [
-            _Hit(depth, strand_id, id_ or 0, text)
-            for depth, strand_id, id_, text in self._session.exec(query)
+            (source, tuple(from_bytes(vector).tolist()))
+            for source, vector in self._session.exec(query)
+            if vector is not None
         ]
 
-    def _row(self, strand_id: str, depth: int) -> PassageRow | None:
-        query = select(PassageRow).where(PassageRow.strand_id == strand_id, PassageRow.depth == depth)
-        return self._session.exec(query).first()
 
-    def _replace(self, row: PassageRow, passage: Passage) -> None:
-        """A new row in the old one's place: its greater id is how every cache learns of the change."""
-        self._vectors = VectorCache()
-        self._session.delete(row)
-        self._session.flush()
-        self._session.add(_new_row(passage))
-        self._session.flush()
+def _place(passage: Passage | Candidate) -> tuple[ColumnElement[bool], ...]:
+    """Where all pieces of a passage's text stand."""
+    return (
+        col(PassageRow.strand_id) == passage.strand_id,
+        col(PassageRow.depth) == passage.depth,
+        col(PassageRow.kind) == passage.kind.value,
+        col(PassageRow.source) == passage.source,
+    )
+
+
+def _part(passage: Passage | Candidate) -> ColumnElement[bool]:
+    return col(PassageRow.part) == passage.part
 
 
 def _made_by_others(embedder: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
@@ -256,7 +247,8 @@ def _new_row(passage: Passage) -> PassageRow:
     )
 
 
-def _passage(row: PassageRow) -> Passage:
+def _passage(row: PassageRow | Row[*tuple[Any, ...]]) -> Passage:
+    """A row, or what was read of it, without its vector."""
     return Passage(
         strand_id=row.strand_id,
         depth=row.depth,
@@ -264,6 +256,4 @@ def _passage(row: PassageRow) -> Passage:
         kind=PassageKind(row.kind),
         source=row.source,
         part=row.part,
-        vector=None if row.vector is None else tuple(from_bytes(row.vector).tolist()),
-        embedder=row.embedder,
     )

@@ -1,31 +1,65 @@
-"""Unit vectors of a strand's passages, kept in memory between searches. Knows no SQL."""
+"""What a search needs of a strand's passages, kept in memory between searches. Knows no SQL."""
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-Depths = NDArray[np.int64]
+Integers = NDArray[np.int64]
 
 # Little-endian wherever it is written, so that a database file can move between machines.
 _STORED = np.dtype("<f4")
 _MAX_BYTES = 256 * 2**20
+_FIRST_ROWS = 64
 
 
-class StoredVector(NamedTuple):
-    """A passage row: its ever-rising id, its depth, and its vector's bytes or None."""
+class StoredPassage(NamedTuple):
+    """A passage row: its ever-rising id, its place, its text's length and its vector's bytes or None.
+
+    ``kind`` is a number for its kind; ``text`` names the text that it is a piece of, and is empty for a
+    step's paragraph.
+    """
 
     id: int
     depth: int
+    kind: int
+    part: int
+    text: str
+    length: int
     vector: bytes | None
 
 
-# Gives the strand's rows with ids greater than the argument, in the order of their ids.
-Load = Callable[[int], Iterable[StoredVector]]
+class PassageSource(Protocol):
+    """Reads a strand's rows as one unit of work sees them."""
+
+    def state(self) -> tuple[int, int]:
+        """How many rows there are, and the greatest id among them (0 without any)."""
+
+    def newer(self, after: int) -> Iterable[StoredPassage]:
+        """The rows with ids greater than ``after``, in the order of their ids."""
+
+    def ids(self) -> Integers:
+        """The ids of all rows, ascending."""
+
+
+class Shelf(NamedTuple):
+    """A strand's passages as columns of equal length, by ascending id. Nobody writes to them.
+
+    ``texts`` numbers the text that a passage is a piece of, -1 for a step's paragraph; ``vectors`` has
+    a row of NaN where there is no vector.
+    """
+
+    ids: Integers
+    depths: Integers
+    kinds: Integers
+    parts: Integers
+    texts: Integers
+    lengths: Integers
+    vectors: Floats
 
 
 def to_bytes(vector: Sequence[float]) -> bytes:
@@ -39,7 +73,7 @@ def from_bytes(stored: bytes) -> Floats:
 
 
 class VectorCache:
-    """Matrices of vectors by strand and embedder; a search reads only the rows that are new to it.
+    """Shelves by strand and embedder; a search reads only the rows that are new to it.
 
     Safe to share between threads. The strands that were not used for longest are forgotten when all
     take more than ``max_bytes``.
@@ -47,96 +81,97 @@ class VectorCache:
 
     def __init__(self, max_bytes: int = _MAX_BYTES) -> None:
         self._max_bytes = max_bytes
-        self._matrices: OrderedDict[tuple[str, str], _Matrix] = OrderedDict()
+        self._columns: OrderedDict[tuple[str, str, int], _Columns] = OrderedDict()
         self._lock = threading.Lock()
 
-    def scores(
-        self, *, strand_id: str, embedder: str, vector: Sequence[float], load: Load
-    ) -> tuple[Depths, Floats]:
-        """Depths of a strand's passages and their dot products with ``vector``, both of shape (n,)."""
-        query = np.asarray(vector, dtype=np.float32)
-        with self._lock:
-            return self._refreshed(strand_id, embedder, len(query), load).scores(query)
+    def shelf(self, *, strand_id: str, embedder: str, dimensions: int, source: PassageSource) -> Shelf:
+        """The strand's passages as ``source`` sees them, with this embedder's vectors.
 
-    def scores_at(
-        self, *, strand_id: str, embedder: str, vector: Sequence[float], depths: Iterable[int], load: Load
-    ) -> dict[int, float]:
-        """Dot products of ``vector`` with the passages at some depths, by depth; none where none is kept."""
-        query = np.asarray(vector, dtype=np.float32)
+        Args:
+            strand_id: the strand.
+            embedder: names the embedder of the vectors that ``source`` gives.
+            dimensions: length of its vectors; one of another length counts as missing.
+            source: reads the rows.
+        """
+        key = (strand_id, embedder, dimensions)
         with self._lock:
-            return self._refreshed(strand_id, embedder, len(query), load).scores_at(query, depths)
-
-    def _refreshed(self, strand_id: str, embedder: str, dimensions: int, load: Load) -> "_Matrix":
-        key = (strand_id, embedder)
-        matrix = self._matrices.pop(key, None)
-        if matrix is None or matrix.dimensions != dimensions:
-            matrix = _Matrix(dimensions)
-        matrix.update(load(matrix.seen))
-        self._matrices[key] = matrix
-        self._forget()
-        return matrix
+            columns = self._columns.pop(key, None) or _Columns(dimensions)
+            self._columns[key] = columns
+            columns.update(source)
+            self._forget()
+            return columns.shelf()
 
     def _forget(self) -> None:
-        total = sum(matrix.size for matrix in self._matrices.values())
-        while total > self._max_bytes and len(self._matrices) > 1:
-            _, oldest = self._matrices.popitem(last=False)
+        total = sum(columns.size for columns in self._columns.values())
+        while total > self._max_bytes and len(self._columns) > 1:
+            _, oldest = self._columns.popitem(last=False)
             total -= oldest.size
 
 
-class _Matrix:
-    """A growing matrix of one strand; row i holds the vector of depth ``_depths[i]``."""
+class _Columns:
+    """The columns of one strand, with room to grow. Rows that were given out are never written again."""
 
     def __init__(self, dimensions: int) -> None:
-        self.seen = 0
-        self._place: dict[int, int] = {}
-        self._depths: Depths = np.empty(64, dtype=np.int64)
-        self._rows: Floats = np.empty((64, dimensions), dtype=np.float32)
+        self._dimensions = dimensions
+        self._clear()
 
     @property
     def size(self) -> int:
         """Bytes in use."""
-        return self._rows.nbytes
+        return self._numbers.nbytes + self._vectors.nbytes
+
+    def shelf(self) -> Shelf:
+        ids, depths, kinds, parts, texts, lengths = self._numbers[:, : self._count]
+        return Shelf(ids, depths, kinds, parts, texts, lengths, self._vectors[: self._count])
+
+    def update(self, source: PassageSource) -> None:
+        """Become what ``source`` sees, whether that is newer than what was seen before, or older.
+
+        Rows are only ever added with greater ids and taken away, so that the number of rows and the
+        greatest id tell whether anything but an addition has happened.
+        """
+        count, greatest = source.state()
+        if greatest > self._greatest:
+            self._add(source.newer(self._greatest), count)
+        if (self._count, self._greatest) != (count, greatest):
+            self._keep(source.ids())
+        if self._count != count:  # what is seen is older than what was, and holds rows that went since
+            self._clear()
+            self._add(source.newer(0), count)
 
     @property
-    def dimensions(self) -> int:
-        """Length of every vector."""
-        return int(self._rows.shape[1])
+    def _greatest(self) -> int:
+        return int(self._numbers[0, self._count - 1]) if self._count else 0
 
-    def update(self, stored: Iterable[StoredVector]) -> None:
-        for row in stored:
-            self.seen = row.id
-            vector = None if row.vector is None else from_bytes(row.vector)
-            # A vector of another length can't be compared; it counts as missing.
-            if vector is None or len(vector) != self.dimensions:
-                self._remove(row.depth)
-            else:
-                self._put(row.depth, vector)
+    def _clear(self) -> None:
+        self._count = 0
+        self._numbers: Integers = np.empty((len(Shelf._fields) - 1, _FIRST_ROWS), dtype=np.int64)
+        self._vectors: Floats = np.empty((_FIRST_ROWS, self._dimensions), dtype=np.float32)
+        self._text_numbers: dict[str, int] = {"": -1}
 
-    def scores(self, query: Floats) -> tuple[Depths, Floats]:
-        count = len(self._place)
-        # Row by row on one thread: a matrix product would wake every core, which slows a text model in
-        # this process and, beside busy ones, takes ten times as long (25 ms instead of 0.7 at 10,000 rows).
-        return self._depths[:count].copy(), np.vecdot(self._rows[:count], query)
+    def _add(self, rows: Iterable[StoredPassage], expected: int) -> None:
+        for row in rows:
+            if self._count == len(self._vectors):
+                self._grow(max(2 * self._count, min(expected, 2**20)))
+            number = self._text_numbers.setdefault(row.text, len(self._text_numbers) - 1)
+            self._numbers[:, self._count] = (row.id, row.depth, row.kind, row.part, number, row.length)
+            self._vectors[self._count] = self._vector(row.vector)
+            self._count += 1
 
-    def scores_at(self, query: Floats, depths: Iterable[int]) -> dict[int, float]:
-        places = {depth: self._place[depth] for depth in depths if depth in self._place}
-        products = np.vecdot(self._rows[list(places.values())], query)
-        return dict(zip(places, products.tolist(), strict=True))
+    def _vector(self, stored: bytes | None) -> Floats | float:
+        if stored is None or len(stored) != self._dimensions * _STORED.itemsize:
+            return np.nan
+        return from_bytes(stored)
 
-    def _put(self, depth: int, vector: Floats) -> None:
-        place = self._place.setdefault(depth, len(self._place))
-        if place == len(self._depths):
-            self._depths = np.concatenate([self._depths, np.empty_like(self._depths)])
-            self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
-        self._depths[place] = depth
-        self._rows[place] = vector
+    def _grow(self, rows: int) -> None:
+        numbers = np.empty((len(self._numbers), rows), dtype=np.int64)
+        numbers[:, : self._count] = self._numbers[:, : self._count]
+        vectors = np.empty((rows, self._dimensions), dtype=np.float32)
+        vectors[: self._count] = self._vectors[: self._count]
+        self._numbers, self._vectors = numbers, vectors
 
-    def _remove(self, depth: int) -> None:
-        place = self._place.pop(depth, None)
-        if place is None:
-            return
-        last = len(self._place)
-        if place != last:  # the last row moves into the gap
-            self._depths[place] = self._depths[last]
-            self._rows[place] = self._rows[last]
-            self._place[int(self._depths[place])] = place
+    def _keep(self, ids: Integers) -> None:
+        kept = np.isin(self._numbers[0, : self._count], ids)
+        self._numbers = self._numbers[:, : self._count][:, kept]
+        self._vectors = self._vectors[: self._count][kept]
+        self._count = len(self._vectors)

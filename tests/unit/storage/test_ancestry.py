@@ -75,7 +75,7 @@ def test_reads_and_searches_follow_any_tree_of_forks(
             assert segments[0].depth == work.steps.depth(strand) == len(path)
             assert [(step.strand_id, step.depth) for step in work.steps.path(strand)] == path
             before = 1 + len(path) // 2
-            for terms, vector in ((["paragraph"], ()), ([], VECTOR), (["paragraph"], VECTOR)):
+            for terms, vector in (({"paragraph": 1.0}, ()), ({}, VECTOR), ({"paragraph": 1.0}, VECTOR)):
                 found = work.passages.search(
                     terms=terms, vector=vector, embedder="e", segments=segments, before=before, limit=100
                 )

@@ -1,9 +1,10 @@
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
 from storyloom.memory.errors import StepConflict
-from storyloom.memory.story import Candidate, Passage, Segment, Story, Strand
+from storyloom.memory.story import Candidate, Chapter, Passage, PassageKind, Segment, Story, Strand
 from storyloom.storage.database import Database
 from storyloom.storage.vectors import VectorCache
 
@@ -36,10 +37,18 @@ def search(
     before: int = 10**6,
     limit: int = 10,
     embedder: str = "e",
+    kinds: Sequence[PassageKind] | None = None,
 ) -> dict[int, Candidate]:
+    """What is found by depth, best first."""
     with database.unit_of_work(write=False) as work:
         found = work.passages.search(
-            terms=terms, vector=vector, embedder=embedder, segments=segments, before=before, limit=limit
+            terms=dict.fromkeys(terms, 1.0),
+            vector=vector,
+            embedder=embedder,
+            segments=segments,
+            before=before,
+            limit=limit,
+            kinds=kinds,
         )
     return {candidate.depth: candidate for candidate in found}
 
@@ -56,29 +65,135 @@ def test_words_are_found_in_any_form_and_case(database: Database, put: Callable[
 def test_rare_words_and_more_of_them_score_higher(database: Database, put: Callable[..., None]) -> None:
     put(dict.fromkeys(range(1, 8), "the sea and the sky") | {8: "the bell", 9: "the bell in the tower"})
     found = search(database, ["bell", "tower", "sea"], limit=3)
-    scores = {depth: candidate.bm25 or 0.0 for depth, candidate in found.items()}
-    assert {8, 9} < set(found)
-    assert scores[9] > scores[8] > 0
+    assert list(found)[:2] == [9, 8]
+    assert found[9].bm25 > found[8].bm25 > found[7].bm25 > 0
+
+
+def test_a_heavier_word_decides(database: Database, put: Callable[..., None]) -> None:
+    put({1: "a bell", 2: "a gong", **dict.fromkeys(range(3, 60), "the sea")})
+    with database.unit_of_work(write=False) as work:
+        for heavy, depth in (("bell", 1), ("gong", 2)):
+            found = work.passages.search(
+                terms={"bell": 1.0, "gong": 1.0} | {heavy: 2.0},
+                vector=(),
+                embedder="",
+                segments=MAIN,
+                before=99,
+                limit=1,
+            )
+            assert [candidate.depth for candidate in found] == [depth]
 
 
 def test_likeness_is_the_dot_product_nearest_first(database: Database, put: Callable[..., None]) -> None:
     put({1: ("a", (1.0, 0.0)), 2: ("b", (0.6, 0.8)), 3: ("c", (-1.0, 0.0)), 4: "d"})
     found = search(database, vector=(1.0, 0.0), limit=2)
-    assert {depth: candidate.dense for depth, candidate in found.items()} == {
+    assert {depth: candidate.likeness for depth, candidate in found.items()} == {
         1: 1.0,
         2: pytest.approx(0.6),
     }
+    assert found[1].dense > found[2].dense > 0
 
 
-def test_each_candidate_has_both_scores_where_it_has_them(
+def test_each_candidate_has_what_speaks_for_it(database: Database, put: Callable[..., None]) -> None:
+    put({1: ("a bell", (0.0, 1.0)), 2: ("a gong", (1.0, 0.0)), 3: "the bell"})
+    found = search(database, ["bell"], (1.0, 0.0))
+    assert (found[1].bm25 > 0, found[1].likeness, found[1].dense) == (True, 0.0, -1.0)
+    assert (found[2].bm25, found[2].likeness, found[2].dense) == (0.0, 1.0, 1.0)
+    assert (found[3].bm25 > 0, found[3].likeness, found[3].dense) == (True, None, 0.0)
+    assert found[2].beside == pytest.approx((found[1].bm25 + found[3].bm25) / 2)
+    assert found[1].chapter == found[2].chapter == found[3].chapter > 0
+
+
+@pytest.mark.usefixtures("story")
+def test_a_chapter_speaks_for_its_passages_by_its_words_and_its_title(database: Database, grow: Grow) -> None:
+    texts = {1: "The bell rang.", 2: "Nobody came.", 3: "Rain fell.", 4: "The road was long."}
+    grow("main", 1, 4, texts)
+    with database.unit_of_work() as work:
+        work.chapters.add(
+            [
+                Chapter(strand_id="main", depth=1, title="The Bell"),
+                Chapter(strand_id="main", depth=3, title="A Journey"),
+            ]
+        )
+        work.commit()
+    by_word = search(database, ["rang", "nobody", "road"])
+    assert by_word[1].chapter == by_word[2].chapter > by_word[4].chapter > 0
+    by_title = search(database, ["journey", "road", "rang"])
+    assert by_title[4].chapter > by_title[1].chapter
+
+
+def test_where_no_chapter_is_named_twenty_steps_make_one(
     database: Database, put: Callable[..., None]
 ) -> None:
-    put({1: ("a bell", (0.0, 1.0)), 2: ("a gong", (1.0, 0.0)), 3: "the bell"})
-    found = search(database, ["bell"], (1.0, 0.0), limit=2)
-    assert (found[1].bm25 is None, found[1].dense) == (False, 0.0)
-    assert (found[2].bm25, found[2].dense) == (None, 1.0)
-    assert (found[3].bm25 is None, found[3].dense) == (False, None)
-    assert list(found) == [1, 2, 3]
+    put({depth: f"text {depth}" for depth in range(1, 41)} | {20: "a bell"})
+    shares = {depth: hit.chapter for depth, hit in search(database, ["bell", "text"], limit=99).items()}
+    assert len({shares[depth] for depth in range(1, 21)}) == 1
+    assert len({shares[depth] for depth in range(21, 41)}) == 1
+    assert shares[1] > shares[21]
+
+
+def test_lore_and_documents_are_found_and_stand_by_themselves(
+    database: Database, put: Callable[..., None]
+) -> None:
+    put({1: "The bell rang.", 2: "Nobody came."})
+    with database.unit_of_work() as work:
+        work.passages.add(
+            [
+                Passage(
+                    strand_id="main", depth=0, text="The bell of Ys.", kind=PassageKind.LORE, source="ys"
+                ),
+                *(
+                    Passage(
+                        strand_id="main", depth=0, text=text, kind=PassageKind.DOCUMENT, source="d", part=part
+                    )
+                    for part, text in enumerate(("A gong. ", "A drum. ", "A harp. ", "A horn. "))
+                ),
+            ]
+        )
+        work.commit()
+    with database.unit_of_work(write=False) as work:
+        ask = partial(work.passages.search, vector=(), embedder="", segments=MAIN, before=9, limit=9)
+        lore, paragraph = sorted(ask(terms={"bell": 1.0}), key=lambda hit: hit.depth)
+        assert (lore.kind, lore.source, lore.beside) == (PassageKind.LORE, "ys", lore.bm25)
+        assert paragraph.beside == 0.0
+        (harp,) = ask(terms={"harp": 1.0})
+        assert (harp.kind, harp.part) == (PassageKind.DOCUMENT, 2)
+        assert work.passages.read(harp) == "A drum. A harp. A horn."
+        (horn,) = ask(terms={"horn": 1.0})
+        assert work.passages.read(horn) == "A drum. A harp. A horn."
+        (gong,) = ask(terms={"gong": 1.0})
+        assert work.passages.read(gong) == "A gong. A drum. A harp."
+        assert ask(terms={"harp": 1.0}, kinds=[PassageKind.LORE]) == []
+        assert [hit.kind for hit in ask(terms={"bell": 1.0}, kinds=[PassageKind.LORE])] == [PassageKind.LORE]
+
+
+def test_a_long_paragraph_is_replaced_with_all_its_pieces(
+    database: Database, put: Callable[..., None]
+) -> None:
+    put({1: "short"})
+    long = "The keeper counted the boats twice, and one of them was always missing. " * 40
+    for text in (long, long + "A zebra.", "short again"):
+        with database.unit_of_work() as work:
+            work.passages.set_text("main", 1, text)
+            work.commit()
+        with database.unit_of_work(write=False) as work:
+            kept = list(work.passages.of_strand("main"))
+            assert "".join(passage.text for passage in kept) == text
+            assert [passage.part for passage in kept] == list(range(len(kept)))
+    assert search(database, ["zebra"]) == {}
+    assert database.check() == []
+
+
+@pytest.mark.usefixtures("story")
+def test_what_no_ancestor_wrote_changes_no_score(
+    database: Database, grow: Grow, branch: Callable[..., Strand]
+) -> None:
+    grow("main", 1, 4, {1: "A bell.", 2: "The sea.", 3: "A gull.", 4: "The sand."})
+    branch("side", "main", 3)
+    segments = (Segment("side", 3), Segment("main", 3))
+    before = search(database, ["bell", "sea"], segments=segments)
+    grow("main", 5, 9, dict.fromkeys(range(5, 10), "A bell, a bell by the sea."))
+    assert search(database, ["bell", "sea"], segments=segments) == before
 
 
 def test_nothing_to_look_for_finds_nothing(database: Database, put: Callable[..., None]) -> None:
@@ -99,7 +214,7 @@ def test_only_the_embedder_asked_for_is_compared(database: Database, put: Callab
 def test_a_number_that_is_none_is_never_the_nearest(database: Database, put: Callable[..., None]) -> None:
     put({1: ("a", (float("nan"), 0.0)), 2: ("b", (1.0, 0.0)), 3: ("c", (float("inf"), 0.0))})
     assert list(search(database, vector=(1.0, 0.0), limit=1)) == [2]
-    assert search(database, ["a"], (1.0, 0.0))[1].dense is None
+    assert search(database, ["a"], (1.0, 0.0))[1].likeness is None
 
 
 @pytest.mark.parametrize(
@@ -194,7 +309,7 @@ def test_missing_vectors_are_named_filled_and_found(database: Database, put: Cal
             ]
         )
         work.commit()
-    assert list(search(database, vector=(0.0, 1.0))) == [1, 2, 3, 4]
+    assert sorted(search(database, vector=(0.0, 1.0))) == [1, 2, 3, 4]
     with database.unit_of_work(write=False) as work:
         assert work.passages.missing_vectors(segments, embedder="e", limit=10) == []
     assert database.check() == []
@@ -221,12 +336,12 @@ def test_what_is_rolled_back_never_reaches_the_shared_vectors(
     with database.unit_of_work() as work:
         work.passages.add([Passage(strand_id="main", depth=2, text="b", vector=(1.0, 0.0), embedder="e")])
         inside = work.passages.search(
-            terms=(), vector=(1.0, 0.0), embedder="e", segments=MAIN, before=99, limit=9
+            terms={}, vector=(1.0, 0.0), embedder="e", segments=MAIN, before=99, limit=9
         )
-        assert [candidate.depth for candidate in inside] == [1, 2]
+        assert sorted(candidate.depth for candidate in inside) == [1, 2]
     assert list(search(database, vector=(1.0, 0.0))) == [1]
     put({2: ("c", (0.0, 1.0))})
-    assert search(database, vector=(1.0, 0.0))[2].dense == 0.0
+    assert search(database, vector=(1.0, 0.0))[2].likeness == 0.0
 
 
 def test_a_story_that_comes_back_with_the_same_ids_isnt_mixed_with_the_old(
@@ -241,7 +356,7 @@ def test_a_story_that_comes_back_with_the_same_ids_isnt_mixed_with_the_old(
         work.commit()
     put({1: ("A", (0.0, 1.0)), 2: "B"})
     found = search(database, vector=(0.0, 1.0))
-    assert {depth: (hit.text, hit.dense) for depth, hit in found.items()} == {1: ("A", 1.0)}
+    assert {depth: (hit.text, hit.likeness) for depth, hit in found.items()} == {1: ("A", 1.0)}
 
 
 def test_another_databases_changes_are_seen(
@@ -257,7 +372,7 @@ def test_another_databases_changes_are_seen(
         work.commit()
     other.close()
     found = search(database, vector=(1.0, 0.0))
-    assert {depth: hit.dense for depth, hit in found.items()} == {2: 1.0, 3: 0.5}
+    assert {depth: hit.likeness for depth, hit in found.items()} == {2: 1.0, 3: 0.5}
 
 
 def test_a_cache_that_is_ahead_of_the_moment_read_names_nothing_that_isnt_there(
@@ -269,7 +384,7 @@ def test_a_cache_that_is_ahead_of_the_moment_read_names_nothing_that_isnt_there(
         put({2: ("b", (1.0, 0.0))})
         search(database, vector=(1.0, 0.0))
         found = reader.passages.search(
-            terms=["b"], vector=(1.0, 0.0), embedder="e", segments=MAIN, before=99, limit=9
+            terms={"b": 1.0}, vector=(1.0, 0.0), embedder="e", segments=MAIN, before=99, limit=9
         )
         assert [candidate.depth for candidate in found] == [1]
 

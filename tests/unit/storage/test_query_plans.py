@@ -67,7 +67,7 @@ def read(work: UnitOfWork) -> None:
     work.steps.paragraphs("side", first=6)
     work.steps.recent_plans("side", 5)
     segments = work.steps.segments("side")
-    for terms in (["paragraph"], ["paragraph", "side", "absent"]):
+    for terms in ({"paragraph": 1.0}, {"paragraph": 1.0, "side": 1.0, "absent": 1.0}):
         assert work.passages.search(
             terms=terms, vector=(1.0, 0.0), embedder="e", segments=segments, before=7, limit=5
         )
@@ -125,7 +125,7 @@ def test_the_list_of_stories_sums_words_without_reading_a_step(filled: Database)
 def test_new_vectors_are_found_by_an_index_alone(filled: Database) -> None:
     with plans(filled) as lines, filled.unit_of_work(write=False) as work:
         segments = work.steps.segments("side")
-        work.passages.search(terms=(), vector=(1.0,), embedder="e", segments=segments, before=9, limit=1)
+        work.passages.search(terms={}, vector=(1.0,), embedder="e", segments=segments, before=9, limit=1)
         work.passages.missing_vectors(segments, embedder="e", limit=1)
     used = {plan for statement, plan in lines if "FROM passage" in statement}
     assert "SEARCH passage USING INDEX ix_passage_strand_id_id (strand_id=? AND id>?)" in used
@@ -133,11 +133,12 @@ def test_new_vectors_are_found_by_an_index_alone(filled: Database) -> None:
     assert not any("TEMP B-TREE" in plan for plan in used)
 
 
-def test_full_text_reads_newest_first_without_sorting(filled: Database) -> None:
+def test_full_text_reads_its_own_index_alone(filled: Database) -> None:
     with plans(filled) as lines, filled.unit_of_work(write=False) as work:
         segments = work.steps.segments("side")
-        work.passages.search(terms=["side"], vector=(), embedder="", segments=segments, before=9, limit=1)
-    ranking = [plan for statement, plan in lines if "bm25" in statement and "ORDER BY" in statement]
-    assert any(plan.startswith("SCAN passage_fts VIRTUAL TABLE INDEX") for plan in ranking)
-    assert "SEARCH passage USING INTEGER PRIMARY KEY (rowid=?)" in ranking
-    assert not any("TEMP B-TREE" in plan for plan in ranking)
+        work.passages.search(
+            terms={"side": 1.0}, vector=(), embedder="", segments=segments, before=9, limit=1
+        )
+    used = [plan for statement, plan in lines if "MATCH" in statement]
+    assert any(plan.startswith("SCAN passage_fts VIRTUAL TABLE INDEX") for plan in used)
+    assert not any("TEMP B-TREE" in plan for plan in used)

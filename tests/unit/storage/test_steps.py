@@ -168,7 +168,7 @@ def test_an_edited_paragraph_is_found_by_its_new_words_and_loses_its_vector(data
     with database.unit_of_work(write=False) as work:
         segments = work.steps.segments("side")
         found = work.passages.search(
-            terms=["zebra", "paragraph"],
+            terms={"zebra": 1.0, "paragraph": 1.0},
             vector=[1.0, 0.0],
             embedder="e",
             segments=segments,
@@ -177,9 +177,9 @@ def test_an_edited_paragraph_is_found_by_its_new_words_and_loses_its_vector(data
         )
         by_depth = {candidate.depth: candidate for candidate in found}
         assert by_depth[5].text == "A zebra."
-        assert by_depth[5].bm25 is not None
-        assert by_depth[5].dense is None
-        assert by_depth[6].dense == 0.0
+        assert by_depth[5].bm25 > 0
+        assert by_depth[5].likeness is None
+        assert by_depth[6].likeness == 0.0
         assert [gap.depth for gap in work.passages.missing_vectors(segments, embedder="e", limit=1)] == [5]
 
 

@@ -87,7 +87,7 @@ def test_everything_is_there_again(
         assert new.stories.list("local") == old.stories.list("local")
         segments = new.steps.segments("main")
         assert new.passages.search(
-            terms=["鐘"], vector=(), embedder="", segments=segments, before=99, limit=5
+            terms={"鐘": 1.0}, vector=(), embedder="", segments=segments, before=99, limit=5
         )
 
 
