@@ -347,7 +347,8 @@ def test_minimums_and_priorities_are_respected(slots: tuple[Slot, ...], budget: 
 def _would_fall(each: Slot, texts: Texts) -> bool:
     """Whether the slot's next piece would bring it below its minimum."""
     kept = texts[each.name]
-    pieces = {"items": kept[-1], "early_items": kept[0], "start": sentences(kept[0])[0]}
+    first = (sentences(kept[0]) or kept)[0]
+    pieces = {"items": kept[-1], "early_items": kept[0], "start": first}
     return kept_tokens(texts, each.name) - count(pieces[each.gives_way]) < each.min_tokens
 
 
