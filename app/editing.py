@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from storyloom.app.given_text import LONGEST_PARAGRAPH, required
+from storyloom.app.lore_edits import CHARACTER, LORE, undo_lore
 from storyloom.app.memory_page import SHORT_MEMORY, PageBefore, read_page, write_page
 from storyloom.app.shelf import Shelf, revision
 from storyloom.app.story_settings import SUBJECT, undo_setting
@@ -208,4 +209,6 @@ def _is_own(work: UnitOfWork, line: Strand, depth: int) -> bool:
 _UNDO: dict[str, Callable[[UnitOfWork, Story, Revision], Any]] = {
     PARAGRAPH: _undo_paragraph,
     SHORT_MEMORY: _undo_page,
+    LORE: undo_lore,
+    CHARACTER: undo_lore,
 }

@@ -21,6 +21,7 @@ from storyloom.app.given_text import (
     required,
 )
 from storyloom.app.influence import Influence
+from storyloom.app.lore_shelf import LoreShelf
 from storyloom.app.manuscripts import add_manuscript
 from storyloom.app.rebuilding import Rebuilding
 from storyloom.app.recurrence import Cast, Recurrence, Wish, derived_seed
@@ -81,6 +82,7 @@ class Studio:
         rebuilding: what is stale made again.
         influence: what each remembered item did to a paragraph.
         settings: a story's own settings.
+        lore: its lore and characters.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Studio:
         self.remembering = Remembering(shelf, recurrence)
         self.editing = Editing(shelf)
         self.settings = StorySettings(shelf, recurrence.rule)
+        self.lore = LoreShelf(shelf, recurrence.lore)
         self.rebuilding = Rebuilding(shelf, castings, embedding)
         self.influence = Influence(shelf, castings.templates, castings.scorer)
 

@@ -6,7 +6,7 @@ from sqlmodel import Session, col, select
 
 from storyloom.memory.story import Call, Provenance, SlotRecord
 from storyloom.storage import rows
-from storyloom.storage.tables import CallRow, SlotRow, WeavingRow
+from storyloom.storage.tables import CallRow, SlotRow, StrandRow, WeavingRow
 
 
 class ProvenanceRecords:
@@ -47,6 +47,17 @@ class ProvenanceRecords:
             calls=tuple(rows.call(row) for row in self._session.exec(calls)),
             weaving=None if weaving is None else rows.weaving(weaving),
         )
+
+    def of_kind(self, story_id: str, kind: str) -> list[tuple[str, str, int]]:
+        """(source, strand, depth) for whatever of a kind, such as ``lore``, a story's prompts held."""
+        query = (
+            select(SlotRow.source, SlotRow.strand_id, SlotRow.depth)
+            .join(StrandRow, col(StrandRow.id) == col(SlotRow.strand_id))
+            .where(StrandRow.story_id == story_id, col(SlotRow.tokens) > 0)
+            .where(col(SlotRow.source).startswith(f"{kind}:", autoescape=True))
+            .distinct()
+        )
+        return list(self._session.exec(query).all())
 
     def of_strand(self, strand_id: str) -> Iterator[tuple[int, Provenance]]:
         """(depth, provenance) of the strand's own steps that have some, by depth."""
