@@ -7,7 +7,7 @@ from storyloom.memory.function_words import content_words
 from storyloom.memory.names import names
 from storyloom.memory.text import joined, words
 
-_MOST_TERMS = 64
+_MOST_TERMS = 48
 # The last paragraph says where the story stands; the plan says what is wanted.
 _LAST_PARAGRAPH = 0.5
 

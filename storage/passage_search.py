@@ -1,6 +1,6 @@
 """Searches the passages of an ancestry: what speaks for each of them, and the best by a rule."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from sqlalchemy import select as select_columns
 from sqlmodel import Session, col, select
 
 from storyloom.memory.recall import RecallRule
-from storyloom.memory.story import Candidate, PassageKind, Segment
+from storyloom.memory.story import UNNAMED_CHAPTER, Candidate, PassageKind, Segment
 from storyloom.memory.text import words
 from storyloom.storage import evidence
 from storyloom.storage.evidence import Doubles, Term
@@ -20,11 +20,11 @@ from storyloom.storage.tables import ChapterRow, PassageRow
 from storyloom.storage.vectors import Floats, Integers, Shelf, StoredPassage, VectorCache
 
 # A term that more passages hold says little, and reading their ids would be what grows with a story.
-_MOST_HOLDERS = 5_000
+_MOST_HOLDERS = 2_000
 _MOST_TERMS = 64
-# Steps that count as a chapter where nobody has named any.
-_UNNAMED_CHAPTER = 20
 _ROWS_AT_A_TIME = 1_000
+# A table of places is quicker than searching, while the ids don't lie too far apart for one.
+_SPREAD = 16
 _KINDS = list(PassageKind)
 
 
@@ -167,15 +167,14 @@ class PassageSearch:
             names, first=int(ids[0]), last=int(ids[-1]), most=_MOST_HOLDERS + 1
         )
         common = [len(held) > _MOST_HOLDERS for held in holders]
+        place_of = _places(ids)
         title_words = [frozenset(words(title)) for title in titles]
         terms: list[Term] = []
         titled: list[Integers] = []
         for name, held, everywhere in zip(names, holders, common, strict=True):
             if everywhere and not all(common):
                 continue
-            places = np.searchsorted(ids, held)
-            places[places == len(ids)] = 0
-            terms.append(Term(wanted[name], places[ids[places] == held]))
+            terms.append(Term(wanted[name], place_of(held)))
             found = [place for place, title in enumerate(title_words) if title.issuperset(words(name))]
             titled.append(np.array(found, dtype=np.int64))
         return terms, titled
@@ -245,6 +244,26 @@ def _allowed(shelf: Shelf, segment: Segment, query: PassageQuery) -> NDArray[np.
     return allowed
 
 
+def _places(ids: Integers) -> Callable[[Integers], Integers]:
+    """A function from ids to their places in the ascending ``ids``; those that aren't there fall out."""
+    first, last = int(ids[0]), int(ids[-1])
+    if last - first < _SPREAD * len(ids):
+        table = np.full(last - first + 1, -1, dtype=np.int64)
+        table[ids - first] = np.arange(len(ids))
+
+        def look_up(wanted: Integers) -> Integers:
+            places = table[wanted - first]
+            return places[places >= 0]
+
+        return look_up
+
+    def search(wanted: Integers) -> Integers:
+        places = np.searchsorted(ids, wanted)  # never past the end: no id is greater than the last
+        return places[ids[places] == wanted]
+
+    return search
+
+
 def _likeness(shelf: Shelf, vector: Floats) -> Doubles:
     """Dot products of the vector with the shelf's; NaN where there is none."""
     if not len(vector):
@@ -259,4 +278,4 @@ def _chapter_numbers(depths: Integers, starts: Integers) -> Integers:
     """The chapter of each depth, counted from 0; a fixed number of steps makes one where none is named."""
     if len(starts) > 1:
         return np.searchsorted(starts, depths, side="right") - 1
-    return np.maximum(depths - 1, 0) // _UNNAMED_CHAPTER
+    return np.maximum(depths - 1, 0) // UNNAMED_CHAPTER
