@@ -76,7 +76,7 @@ class LangChainEmbedder:
                 f"The embeddings {self._name} gave {len(vectors)} vectors for {len(texts)} texts. "
                 "Look into their settings, or use others."
             )
-        return [_unit(vector) for vector in vectors]
+        return [unit(vector) for vector in vectors]
 
     def embed_query(self, text: str) -> list[float]:
         """The unit vector of a text that is looked for: some embeddings treat it in a way of its own.
@@ -85,7 +85,7 @@ class LangChainEmbedder:
             ModelFailed: the embeddings raised an error.
         """
         try:
-            return _unit(self._embeddings.embed_query(text))
+            return unit(self._embeddings.embed_query(text))
         except StoryloomError:
             raise
         except Exception as error:
@@ -106,7 +106,7 @@ def _name(embeddings: Embeddings) -> str:
     return ":".join(filter(None, ("langchain", type(embeddings).__name__, model)))
 
 
-def _unit(vector: Sequence[float]) -> list[float]:
+def unit(vector: Sequence[float]) -> list[float]:
     """The vector with length 1; one of length 0 stays as it is."""
     length = math.hypot(*vector)
     return [float(number) / length for number in vector] if length else [float(number) for number in vector]
