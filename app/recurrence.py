@@ -24,6 +24,7 @@ from storyloom.app.memory_page import page_at
 from storyloom.app.profiles import Profile
 from storyloom.app.recalling import Recalling
 from storyloom.app.story_settings import approves_memory
+from storyloom.app.summaries import is_due, summary
 from storyloom.memory.errors import ModelFailed, StepConflict
 from storyloom.memory.ports import Embedder, TextModel
 from storyloom.memory.recall import RecallRule
@@ -271,7 +272,7 @@ class Recurrence:
     def _commit(self, step: Step, written: _Written, lease: Lease) -> None:
         """Everything that the step brought, and the end of its job, in one transaction."""
         whole = Passage(strand_id=step.strand_id, depth=step.depth, text=step.paragraph)
-        passages = self._recalling.embedded([whole])
+        passages = self._recalling.embedded([whole, *self._summary(step)])
         with self._database.unit_of_work() as work:
             work.steps.append(step)
             work.passages.add(passages)
@@ -291,6 +292,13 @@ class Recurrence:
                 )
             work.jobs.finish(lease.job.id, lease.job.worker, JobState.DONE)
             work.commit()
+
+    def _summary(self, step: Step) -> list[Passage]:
+        if not is_due(step.depth):
+            return []
+        with self._database.unit_of_work(write=False) as work:
+            found = summary(work, step.strand_id, step.depth, step.added)
+        return [found] if found else []
 
     def _release(self, lease: Lease) -> None:
         """Give up a place that somebody else filled: the next try claims the one after it."""

@@ -219,6 +219,10 @@ class Step:
     created_at: datetime
 
 
+# So many steps count as a chapter where nobody has named any.
+UNNAMED_CHAPTER = 20
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chapter:
     """A chapter's title, at the step that begins it."""

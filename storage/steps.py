@@ -80,10 +80,10 @@ class Steps:
             found += self._session.exec(query.order_by(col(StepRow.depth))).all()
         return found[::-1]
 
-    def memory_changes(self, strand_id: str) -> list[MemoryChange]:
-        """What each step through ancestry changed in short-term memory, oldest first."""
+    def memory_changes(self, strand_id: str, first: int = 1, last: int | None = None) -> list[MemoryChange]:
+        """What steps ``first`` to ``last`` through ancestry changed in short-term memory, oldest first."""
         found: list[MemoryChange] = []
-        for owner_id, low, high in _ranges(ancestry.spans(self._session, strand_id), 1, None):
+        for owner_id, low, high in _ranges(ancestry.spans(self._session, strand_id), first, last):
             query = select(StepRow.depth, StepRow.added, StepRow.dropped).where(
                 StepRow.strand_id == owner_id, col(StepRow.depth).between(low, high)
             )
