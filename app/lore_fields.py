@@ -48,7 +48,7 @@ def with_fields(old: T, given: Mapping[str, Any]) -> T:
 
 def _value(field: "Field[Any]", old: Any, given: Any) -> Any:
     """What a person's words for a value mean."""
-    if not isinstance(given, str) or isinstance(old, str):
+    if not isinstance(given, str) or type(old) is str:
         return given
     if not given.strip():
         return field.default
@@ -73,7 +73,7 @@ def _bounded(name: str, value: Any) -> Any:
     except Unreadable as error:
         raise InvalidText(f"The field can't be taken: {error}.") from error
     if isinstance(value, str):
-        return clean(value).strip()
+        return clean(value).strip() if type(value) is str else value  # an enumeration's stays one
     if isinstance(value, tuple):
         return tuple(clean(part).strip() for part in value)
     if name == "probability" and not 0 <= value <= 100:
