@@ -94,7 +94,7 @@ class PassageSearch:
         scores = rule.score(bm25=bm25, beside=beside, chapter=chapter, dense=dense)
         known = np.isfinite(searched.likeness)
         found = np.flatnonzero((bm25 > 0) | known)
-        chosen = found[np.lexsort((searched.ids[found], -scores[found]))[: query.limit]]
+        chosen = found[_first(-scores[found], query.limit)]
         rows = self._rows(searched.ids[chosen])
         return [
             Candidate(
@@ -146,7 +146,7 @@ class PassageSearch:
             lengths=lengths,
             likeness=np.concatenate(likeness)[by_id],
             groups=np.where(alone < 0, chapters, size + alone),
-            order=np.lexsort((parts, depths, alone)),
+            order=np.argsort(((alone + 1) << 40) + (depths << 16) + parts, kind="stable"),
             size=size + texts,
         )
 
@@ -272,6 +272,15 @@ def _likeness(shelf: Shelf, vector: Floats) -> Doubles:
     # process and, beside busy ones, takes ten times as long (25 ms instead of 0.7 at 10,000 rows).
     products: Floats = np.vecdot(shelf.vectors, vector)
     return products.astype(np.float64)
+
+
+def _first(keys: Doubles, count: int) -> Integers:
+    """Places of the smallest keys in their order; equal ones by place."""
+    if count < len(keys):
+        places = np.flatnonzero(keys <= np.partition(keys, count)[count])
+    else:
+        places = np.arange(len(keys))
+    return places[np.argsort(keys[places], kind="stable")][:count]
 
 
 def _chapter_numbers(depths: Integers, starts: Integers) -> Integers:

@@ -43,9 +43,9 @@ def segments(paragraphs: Sequence[Paragraph]) -> tuple[Segment, ...]:
     return (Segment(STRAND, len(paragraphs)),)
 
 
-def begin(database: Database) -> None:
-    """An empty story with its main strand."""
-    story = Story(
+def new_story() -> Story:
+    """A story of which only the text matters."""
+    return Story(
         id="story",
         owner="local",
         title="Told",
@@ -59,9 +59,18 @@ def begin(database: Database) -> None:
         created_at=_NOW,
         updated_at=_NOW,
     )
+
+
+def new_strand() -> Strand:
+    """Its main strand."""
+    return Strand(id=STRAND, story_id=new_story().id, created_at=_NOW)
+
+
+def begin(database: Database) -> None:
+    """An empty story with its main strand."""
     with database.unit_of_work() as work:
-        work.stories.add(story)
-        work.strands.add(Strand(id=STRAND, story_id=story.id, created_at=_NOW))
+        work.stories.add(new_story())
+        work.strands.add(new_strand())
         work.commit()
 
 
