@@ -54,7 +54,7 @@ def cut(sequences: int, length: int, tile: int, device: torch.device) -> tuple[i
 def _config(a: Tensor) -> Config:
     batch, length, width = a.shape
     # A row of 64 half-precision numbers is one 128-byte line. Compiled for an H100, a tile of 2,048 numbers
-    # takes 96 registers a thread (the gradient 166); one of 4,096 would take 218, and the gradient spill.
+    # takes 85 to 104 registers a thread; one of 4,096 takes 156, which leaves room for fewer programs.
     block = min(64, max(4, triton.next_power_of_2(width)))
     tile = min(32, max(16, triton.next_power_of_2(length)))
     chunk, chunks = cut(batch * triton.cdiv(width, block), length, tile, a.device)

@@ -37,7 +37,7 @@ def gather_decode(
 
     Without ``block_logits`` L_B = LSE_B, which is plain softmax attention over the chosen tokens. With them
     L_B = (1 − gate) · LSE_B + gate · block_logits: a block weighs by its landmark, and its tokens share that
-    weight (arXiv 2305.16300, section 3.2). There is no causal mask: each query sees everything chosen.
+    weight (arXiv 2305.16300, section 3.1). There is no causal mask: each query sees everything chosen.
     ``merge_attention`` joins the result with attention to other tokens, such as a local window.
 
     On Triton this is inference only. While gradients are recorded and an argument asks for one, ``auto``

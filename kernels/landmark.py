@@ -31,8 +31,9 @@ def landmark_attention(
 ) -> tuple[Tensor, Tensor]:
     """Causal attention in which earlier blocks weigh by their landmarks; flash form, forward and backward.
 
-    The grouped softmax of arXiv 2305.16300, section 3.2, with a gate of ours. With s_t = scale · q·k_t for a
-    query in block C, C's own tokens weigh exp(s_t), up to the query itself, and token t of an earlier block B
+    The grouped softmax of arXiv 2305.16300, equations 1 to 4, with a gate of ours. With s_t = scale · q·k_t
+    for a query in block C, C's own tokens weigh exp(s_t), up to the query itself, and token t of an earlier
+    block B
 
         exp(s_t − LSE_B) · exp L_B,   where LSE_B = log Σ_{t∈B} exp s_t
         and L_B = (1 − gate) · LSE_B + gate · scale · q·landmark_B,

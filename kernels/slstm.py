@@ -17,10 +17,11 @@ def slstm(
 ) -> tuple[Tensor, SlstmState]:
     """Run xLSTM's sLSTM over a sequence, step by step, with gradients.
 
-    The exponential input gate with its stabiliser (arXiv 2405.04517, §2.2), the forget gate a sigmoid, in
-    FlashRNN's form (arXiv 2412.07752): each head's gates are g_k = x_k + R_k h_{t−1} for k in i, f, z, o;
-    then m_t = max(log σ(g_f) + m_{t−1}, g_i), i' = e^{g_i − m_t}, f' = e^{log σ(g_f) + m_{t−1} − m_t},
-    c_t = f' c_{t−1} + i' tanh(g_z), n_t = f' n_{t−1} + i' and h_t = σ(g_o) c_t / n_t.
+    The exponential input gate with its stabiliser (arXiv 2405.04517, equations 8 to 10 and 15 to 17), the
+    forget gate a sigmoid, in FlashRNN's form (arXiv 2412.07752): each head's gates are
+    g_k = x_k + R_k h_{t−1} for k in i, f, z, o; then m_t = max(log σ(g_f) + m_{t−1}, g_i),
+    i' = e^{g_i − m_t}, f' = e^{log σ(g_f) + m_{t−1} − m_t}, c_t = f' c_{t−1} + i' tanh(g_z),
+    n_t = f' n_{t−1} + i' and h_t = σ(g_o) c_t / n_t.
 
     Args:
         gates: x, what the input gives to the gates, bias included, [batch, length, heads, 4, width] in

@@ -1,7 +1,8 @@
 """What the kernels' benchmark runs: each kernel's inputs at a model's sizes, its work by formula, its rivals.
 
 Bytes are those that must move at least: forward, every input and output once; backward, the inputs and the
-output's gradient in, the inputs' gradients out. FLOPs are those of the chunked form that the kernels compute.
+output's gradient in, the inputs' gradients out. FLOPs are those of the chunked form, without what is computed
+again.
 """
 
 from collections.abc import Callable

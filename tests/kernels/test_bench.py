@@ -82,6 +82,24 @@ def test_the_plot_has_every_kernel(run: tuple[Path, str]) -> None:
     assert "no speed is claimed" in drawn
 
 
+def test_the_pages_quote_what_was_measured() -> None:
+    measured = {
+        (row["kernel"], row["pass"], row["length"], row["contestant"]): f"{float(row['ms']):.3g}"
+        for row in rows_of(ROOT / "docs" / "benchmarks" / "kernels.csv")
+        if row["device"] == "cpu"
+    }
+    quoted = set()
+    for page in (ROOT / "docs" / "kernels").glob("*.md"):
+        for line in page.read_text(encoding="utf-8").splitlines():
+            cells = [cell.strip() for cell in line.split("|")[1:-1]]
+            if len(cells) == 5 and cells[1].startswith("forward"):
+                name, passed, length, reference, loop = cells
+                assert measured[name, passed, length, "reference"] == reference, page.name
+                assert measured[name, passed, length, "eager loop"] == loop, page.name
+                quoted.add(name)
+    assert quoted == set(KERNELS)
+
+
 def made_up(**columns: object) -> dict[str, object]:
     """A row as the CSV gives it back: text in every column."""
     row = {"device": "a GPU", "kernel": "ssd", "model": "1B", "pass": "forward", "contestant": "triton"}
