@@ -9,6 +9,8 @@ from typer.core import TyperGroup
 
 from storyloom.memory.story import Mode
 from storyloom.ui.boundary import boundary
+from storyloom.ui.lore_commands import characters_app, lore_app
+from storyloom.ui.options import EVERYWHERE, AsJson, ModelSpec, StoryReference, StrandReference
 
 
 class _Commands(TyperGroup):
@@ -20,7 +22,6 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
 
 
-_EVERYWHERE = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 app = typer.Typer(
     cls=_Commands,
     help="Writes books and plays them, on your own machine, with local models that remember.",
@@ -28,32 +29,17 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings=_EVERYWHERE,
+    context_settings=EVERYWHERE,
 )
 models_app = typer.Typer(
     help="Text models that are kept in the data folder.",
     no_args_is_help=True,
     rich_markup_mode=None,
-    context_settings=_EVERYWHERE,
+    context_settings=EVERYWHERE,
 )
+app.add_typer(lore_app, name="lore")
+app.add_typer(characters_app, name="characters")
 app.add_typer(models_app, name="models")
-
-StoryReference = Annotated[
-    str, typer.Argument(metavar="STORY", help="A story's id, the beginning of its id, or its title.")
-]
-StrandReference = Annotated[
-    str | None,
-    typer.Option("--strand", metavar="STRAND", help="A strand's id, the beginning of it, or its name."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-ModelSpec = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        metavar="SPEC",
-        help="starter, gguf:PATH, hf:REPO_OR_DIR or openai:MODEL@BASE_URL.",
-    ),
-]
 
 
 def _version(asked: bool) -> None:
