@@ -33,15 +33,15 @@ def make_tokenizer() -> Any:
     return tokenizer
 
 
-def save_model(tokenizer: Any, folder: Path) -> None:
-    """A model with more scores than the tokenizer has tokens, and 512 tokens of context."""
+def save_model(tokenizer: Any, folder: Path, *, context_tokens: int = 512) -> None:
+    """A model with more scores than the tokenizer has tokens."""
     config = LlamaConfig(
         vocab_size=len(tokenizer) + 3,
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=2,
-        max_position_embeddings=512,
+        max_position_embeddings=context_tokens,
         eos_token_id=0,
         bos_token_id=None,
         initializer_range=0.5,

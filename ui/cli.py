@@ -150,6 +150,10 @@ def memory(  # noqa: PLR0913, PLR0917  (typer: a parameter an option)
     blame: Annotated[
         bool, typer.Option("--blame", help="Which step brought each sentence, and why others left.")
     ] = False,
+    why: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="DEPTH", help="What each remembered item did to that step's paragraph."),
+    ] = None,
     pin: Annotated[
         str | None, typer.Option(metavar="NUMBER|WORDS", help="Keep a sentence, whatever comes.")
     ] = None,
@@ -175,8 +179,8 @@ def memory(  # noqa: PLR0913, PLR0917  (typer: a parameter an option)
     strand: StrandReference = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print, change, search or rebuild what a story remembers."""
-    from storyloom.ui import editing, remembering
+    """Print, change, search, explain or rebuild what a story remembers."""
+    from storyloom.ui import editing, explaining, remembering
 
     actions: dict[str, tuple[Any, Callable[[], None]]] = {
         "--set-short": (
@@ -185,6 +189,7 @@ def memory(  # noqa: PLR0913, PLR0917  (typer: a parameter an option)
         ),
         "--search": (search, lambda: remembering.search(story, search or "", strand=strand, as_json=as_json)),
         "--blame": (blame or None, lambda: remembering.blame(story, strand=strand, as_json=as_json)),
+        "--why": (why, lambda: explaining.why(story, why or 0, strand=strand, as_json=as_json)),
         "--pin": (
             pin,
             lambda: remembering.pin(story, pin or "", pinned=True, strand=strand, as_json=as_json),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from storyloom.app.influence import Explanation
 from storyloom.app.remembering import Blame
 from storyloom.memory.story import (
     Dropped,
@@ -213,6 +214,30 @@ def blame(value: Blame) -> Json:
     return {
         "notes": [note(one) for one in value.notes],
         "gone": [{**_dropped(one.dropped), "left": one.depth} for one in value.gone],
+    }
+
+
+def explanation(value: Explanation) -> Json:
+    """What ``memory --why`` prints, the strongest item first; changes and log-probabilities in nats."""
+    likelihood = value.likelihood
+    return {
+        "depth": value.depth,
+        "model": value.model,
+        "edited": value.is_edited,
+        "log_probability": likelihood.log_probability,
+        "log_probability_per_token": likelihood.log_probability / likelihood.tokens,
+        "tokens": likelihood.tokens,
+        "items": [
+            {
+                "slot": one.record.slot,
+                "source": one.record.source,
+                "text": one.record.text,
+                "tokens": one.record.tokens,
+                "change": one.change,
+                "change_per_token": one.change_per_token,
+            }
+            for one in value.effects
+        ],
     }
 
 
