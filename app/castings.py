@@ -77,6 +77,16 @@ class Castings:
             model=spec,
         )
 
+    def keeper(self, spec: str | None = None) -> MemoryKeeper:
+        """The memory keeper alone; no other agent's model is loaded.
+
+        Raises:
+            InvalidSetting, ModelUnavailable: as ``cast``.
+        """
+        spec = self._others.get("writer") or spec or self._writer
+        model = self.model(self._others.get("memory_keeper", spec))
+        return MemoryKeeper(model, profile_for(model, self._profile), self.templates)
+
     def model(self, spec: str) -> TextModel:
         """The text model of a SPEC, made at the first call."""
         with self._lock:

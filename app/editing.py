@@ -1,18 +1,29 @@
 """Editing: a paragraph or a field of the story changed by hand, what that makes stale, and undoing it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from storyloom.app.given_text import LONGEST_PARAGRAPH, required
 from storyloom.app.lore_edits import CHARACTER, LORE, undo_lore
-from storyloom.app.memory_page import SHORT_MEMORY, PageBefore, read_page, write_page
+from storyloom.app.memory_page import (
+    REBUILT_MEMORY,
+    SHORT_MEMORY,
+    PageBefore,
+    change_of,
+    page_as_it_was,
+    page_at,
+    write_page,
+)
 from storyloom.app.shelf import Shelf, revision
+from storyloom.app.stale_pages import later_pages, sharing
 from storyloom.app.story_settings import SUBJECT, undo_setting
+from storyloom.app.summaries import refresh_summaries
 from storyloom.memory.errors import InvalidText
 from storyloom.memory.short_term import rewritten
-from storyloom.memory.story import Origin, Revision, Stale, StalePart, Step, Story, Strand
+from storyloom.memory.story import Dropped, Origin, Revision, Stale, StalePart, Step, Story, Strand
 from storyloom.storage.unit_of_work import UnitOfWork
 
 PARAGRAPH = "paragraph"
@@ -20,7 +31,7 @@ PARAGRAPH = "paragraph"
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A changed step, and everything that was made from what it was before."""
+    """A changed step, and everything that was made from what it was before; nothing for the same text."""
 
     step: Step
     stale: tuple[Stale, ...]
@@ -36,14 +47,21 @@ class Editing:
         """Replace a paragraph; what the keeper noted of it and every later page of memory become stale.
 
         Raises:
-            StrandNotFound: the strand has no such step of its own.
-            InvalidText: the text is empty or too long.
+            StrandNotFound: the strand has no such step.
+            InvalidText: the text is empty or too long, or the step belongs to another strand.
         """
+        text = required(text, "paragraph", LONGEST_PARAGRAPH)
         story, line = self._shelf.find(reference, strand)
         with self._shelf.database.unit_of_work() as work:
-            edited = edit_paragraph(
-                work, story, line, depth, required(text, "paragraph", LONGEST_PARAGRAPH), Origin.PERSON
-            )
+            step = work.steps.at(line.id, depth)
+            if step.strand_id != line.id:
+                raise InvalidText(
+                    f"Step {depth} is shared with the strand {step.strand_id}, which it was written on. "
+                    f"Edit it there with --strand {step.strand_id}; every branch that shares it changes too."
+                )
+            if step.paragraph == text:
+                return Edited(step, ())
+            edited = edit_paragraph(work, story, line, depth, text, Origin.PERSON)
             work.commit()
         return edited
 
@@ -68,8 +86,7 @@ class Editing:
                 for mark in work.stale.path(work.steps.segments(line.id))
                 if mark.part is StalePart.PARAGRAPH
             ]
-            for mark in marks:
-                work.stale.remove(mark.strand_id, mark.depth, [mark.part])
+            work.stale.remove(marks)
             work.commit()
         return len(marks)
 
@@ -78,7 +95,7 @@ class Editing:
 
         Args:
             reference: the story.
-            which: the revision's id or the beginning of it; the newest by default.
+            which: the revision's id or the beginning of it; the newest edit by hand by default.
 
         Returns:
             The revision that was undone.
@@ -88,6 +105,7 @@ class Editing:
         """
         story, _ = self._shelf.find(reference)
         with self._shelf.database.unit_of_work() as work:
+            story = work.stories.get(story.id)
             found = _one(work.revisions.of_story(story.id), which)
             undo = undo_setting if found.subject.startswith(SUBJECT) else _UNDO.get(found.subject)
             if undo is None:
@@ -111,22 +129,9 @@ def edit_paragraph(
     return Edited(step, marks)
 
 
-def later_pages(work: UnitOfWork, line: Strand, depth: int, cause: str) -> Iterator[Stale]:
-    """A mark for every page of memory that follows a step, on its strand and on those that share it."""
-    sharing = {line.id}
-    now = datetime.now(UTC)
-    for strand in work.strands.of_story(line.story_id):  # a branch is younger than what it forks from
-        if strand.id != line.id:
-            if strand.parent_id not in sharing or strand.fork_depth < depth:
-                continue
-            sharing.add(strand.id)
-        first = max(depth, strand.fork_depth) + 1
-        for later in range(first, work.steps.depth(strand.id) + 1):
-            yield Stale(strand_id=strand.id, depth=later, part=StalePart.PAGE, cause=cause, created_at=now)
-
-
 def _one(revisions: list[Revision], which: str) -> Revision:
-    found = [one for one in revisions if one.id.startswith(which)] if which else revisions[:1]
+    by_hand = (one for one in revisions if one.subject != REBUILT_MEMORY)
+    found = [one for one in revisions if one.id.startswith(which)] if which else list(islice(by_hand, 1))
     if len(found) == 1:
         return found[0]
     if not found:
@@ -154,61 +159,89 @@ def _undo_paragraph(work: UnitOfWork, story: Story, edit: Revision) -> None:
     line = work.strands.get(edit.strand_id or "")
     depth = edit.depth or 0
     origin = Origin((edit.state or {}).get("origin", Origin.PERSON))
-    marks = [
-        mark
-        for strand in work.strands.of_story(story.id)
-        for mark in work.stale.of_strand(strand.id)
-        if mark.cause == _cause(depth)
-    ]
-    own = next((mark for mark in marks if mark.strand_id == line.id and mark.part is StalePart.NOTE), None)
-    if own is None:
+    shared = [strand.id for strand in sharing(work, line, depth)]
+    marks = [mark for strand in shared for mark in work.stale.of_strand(strand)]
+    made = [mark for mark in marks if mark.cause == _cause(depth)]
+    note = next((mark for mark in made if mark.part is StalePart.NOTE and mark.strand_id == line.id), None)
+    if note is None:
         edit_paragraph(work, story, line, depth, edit.old, origin)
         return
     _replace_paragraph(work, story, line, depth, edit.old, origin)
-    if own.created_at >= edit.created_at:
-        for mark in marks:
-            work.stale.remove(mark.strand_id, mark.depth, [mark.part])
+    if note.created_at >= edit.created_at:
+        gone = [mark for mark in made if mark.created_at >= edit.created_at]
+        work.stale.remove(gone)
+        _mark_for_others(work, story, edit, [mark for mark in marks if mark not in gone])
+
+
+def _mark_for_others(work: UnitOfWork, story: Story, edit: Revision, marks: Iterable[Stale]) -> None:
+    """Mark again what other edits made stale too: a page has one mark, with its first cause."""
+    for mark in marks:
+        if mark.part is StalePart.NOTE:
+            work.stale.add(later_pages(work, work.strands.get(mark.strand_id), mark.depth, mark.cause))
+    for one in work.revisions.of_story(story.id):
+        if one.subject in {SHORT_MEMORY, REBUILT_MEMORY} and one.created_at > edit.created_at:
+            line, depth = work.strands.get(one.strand_id or ""), one.depth or 0
+            work.stale.add(later_pages(work, line, depth, _page_cause(depth)))
 
 
 def _cause(depth: int) -> str:
     return f"the paragraph of step {depth} was edited"
 
 
+def _page_cause(depth: int) -> str:
+    return f"the memory after step {depth} was edited"
+
+
 def _undo_page(work: UnitOfWork, story: Story, edit: Revision) -> None:
-    """Bring a page back where it stood; on a step that others follow, their pages become stale."""
+    """Bring a page back where it stood; the pages that follow it become stale."""
     line = work.strands.get(edit.strand_id or "")
     depth, before = edit.depth or 0, PageBefore.of(edit)
-    page = read_page(work, story, line)
-    old = before.memory if edit.state else rewritten(page.memory, edit.old, depth, Origin.PERSON)[0]
-    if page.depth == depth or not _is_own(work, line, depth):
-        replaced = page.memory
-        write_page(work, line, page, old)
-    else:
-        replaced = work.steps.at(line.id, depth).memory
-        work.steps.set_memory(line.id, depth, old)
-        work.stale.add(later_pages(work, line, depth, f"the memory after step {depth} was edited"))
-    for proposal in before.decided:
+    step = work.steps.at(line.id, depth) if depth > line.fork_depth else None
+    shared = work.steps.at(line.id, depth) if depth and step is None else None
+    page = page_at(story, line, step or shared)
+    old = before.memory
+    if edit.state is None:  # kept by an older Storyloom
+        old, _, _ = rewritten(page.memory, edit.old, depth, Origin.PERSON, story.language)
+    write_page(work, line, step, old, origin=before.origin or Origin.PERSON, change=before.change)
+    if before.change:
+        refresh_summaries(work, story, depth)
+    waiting = work.proposals.of_strand(line.id)
+    reopened = [one for one in before.decided if one.depth not in {other.depth for other in waiting}]
+    decided = [one for one in waiting if one in before.reopened]
+    for proposal in reopened:
         work.proposals.add(proposal)
+    work.proposals.remove(decided)
+    kept = {(note.text, note.depth) for note in old.notes}
+    now = replace(
+        page_as_it_was(page),
+        dropped=tuple(
+            Dropped(note, "an edit was undone")
+            for note in page.memory.notes
+            if (note.text, note.depth) not in kept
+        ),
+        decided=tuple(decided),
+        reopened=tuple(reopened),
+        change=change_of(step) if step and before.change else None,
+    )
     work.revisions.add(
         revision(
             story,
-            SHORT_MEMORY,
-            replaced.text,
+            edit.subject,
+            page.memory.text,
             old.text,
             strand=line,
             depth=depth,
-            state=PageBefore(replaced).state(),
+            state=now.state(),
         )
     )
-
-
-def _is_own(work: UnitOfWork, line: Strand, depth: int) -> bool:
-    return line.fork_depth < depth <= work.steps.depth(line.id)
+    if old.text != page.memory.text:
+        work.stale.add(later_pages(work, line, depth, _page_cause(depth)))
 
 
 _UNDO: dict[str, Callable[[UnitOfWork, Story, Revision], Any]] = {
     PARAGRAPH: _undo_paragraph,
     SHORT_MEMORY: _undo_page,
+    REBUILT_MEMORY: _undo_page,
     LORE: undo_lore,
     CHARACTER: undo_lore,
 }

@@ -95,12 +95,14 @@ def _mark_stale(work: UnitOfWork, story: Story, subject: str, changed: Mapping[s
     if not changed:
         return
     now = datetime.now(UTC)
+    marks = []
     for source, strand, depth in work.provenance.of_kind(story.id, subject):
         name = changed.get(source.partition(":")[2])
         if name is not None:
             cause = f"the {_CALLED[subject]} {name!r} was edited"
             part = StalePart.PARAGRAPH
-            work.stale.add([Stale(strand_id=strand, depth=depth, part=part, cause=cause, created_at=now)])
+            marks.append(Stale(strand_id=strand, depth=depth, part=part, cause=cause, created_at=now))
+    work.stale.add(marks)
 
 
 def _told(entry: LoreEntry | None) -> str:

@@ -4,20 +4,28 @@ Only an edited paragraph's own note needs the model. The pages of memory after i
 step's own additions and omissions on top of the page before, so that no other sentence changes.
 """
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from storyloom.app.agents.memory_keeper import MemoryUpdate
 from storyloom.app.agents.scene import Scene
 from storyloom.app.castings import Castings
 from storyloom.app.embedding import Embedding
 from storyloom.app.events import Cancelled, Listener
-from storyloom.app.memory_page import SHORT_MEMORY, PageBefore, page_at
-from storyloom.app.recurrence import Cast
+from storyloom.app.memory_page import REBUILT_MEMORY, PageBefore, change_of, page_at
 from storyloom.app.shelf import Shelf, revision
-from storyloom.memory.page_changes import with_change, without_notes_of
+from storyloom.app.story_settings import approves_memory
+from storyloom.app.summaries import refresh_summaries
+from storyloom.memory.page_changes import replayed, without_notes_of
 from storyloom.memory.repetition import StoryIndex
 from storyloom.memory.story import MemoryChange, Origin, ShortMemory, Stale, StalePart, Step, Story, Strand
+from storyloom.storage.unit_of_work import UnitOfWork
 
 _REBUILT = frozenset({StalePart.NOTE, StalePart.PAGE})
+_AT_ONCE = 64  # pages that one transaction replays
+
+_Marks = Mapping[int, Sequence[Stale]]  # by depth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,14 +37,44 @@ class Rebuilt:
     kept: int = 0
     vectors: int = 0
 
+    def __add__(self, other: "Rebuilt") -> "Rebuilt":
+        """Both together."""
+        return Rebuilt(
+            notes=self.notes + other.notes,
+            pages=self.pages + other.pages,
+            kept=self.kept + other.kept,
+            vectors=self.vectors + other.vectors,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A step whose memory is stale, the page and the paragraph before it."""
+    """A step, the page before it and the paragraph before it."""
 
     step: Step
     before: ShortMemory
     last: str
+
+    @property
+    def replayed(self) -> ShortMemory:
+        """The step's page on top of the page before it."""
+        return replayed(self.step.memory, self.step.added, self.step.dropped, self.before)
+
+    @property
+    def other(self) -> MemoryChange:
+        """What the step changed beside noting its own paragraph: rewordings, and what was approved there."""
+        depth = self.step.depth
+        return replace(
+            change_of(self.step),
+            added=tuple(note for note in self.step.added if note.depth != depth),
+        )
+
+    @property
+    def unnoted(self) -> ShortMemory:
+        """The page without what the step noted of its own paragraph."""
+        if not self.other.added:
+            return self.before
+        return without_notes_of(self.replayed, self.step.depth)
 
 
 class Rebuilding:
@@ -53,87 +91,163 @@ class Rebuilding:
         self._castings = castings
         self._embedding = embedding
 
+    def needs_model(self, reference: str, strand: str | None = None) -> bool:
+        """Whether an edited paragraph's note is stale: all else is made again without a text model."""
+        _, line = self._shelf.find(reference, strand)
+        return any(_is_note(marks) for marks in self._marks(line).values())
+
     def rebuild(
         self, reference: str, listener: Listener, strand: str | None = None, *, model: str | None = None
     ) -> Rebuilt:
         """Make again whatever is stale on a strand and on the steps that it shares.
 
-        Each step is committed by itself: what was made before a stop or a crash stands.
+        A note is committed by itself and pages in small groups: what was made before a stop or a
+        crash stands.
 
         Raises:
             Cancelled: the listener asked to stop.
             ModelUnavailable, ModelFailed: a note can't be made; everything before it stands.
         """
         story, line = self._shelf.find(reference, strand)
-        vectors = self._embedding.fill(line, listener)
-        marks = self._marks(line)
-        needs_model = any(StalePart.NOTE in parts for parts in marks.values())
-        cast = self._castings.cast(model or story.settings.get("model")) if needs_model else None
-        made = dict.fromkeys(("notes", "pages", "kept"), 0)
-        for done, (depth, parts) in enumerate(sorted(marks.items())):
-            if listener.cancelled():
-                raise Cancelled(
-                    f"Stopped. {done} of {len(marks)} steps were made again; run it again to go on."
-                )
-            listener.on_progress("pages of memory", done, len(marks))
-            made[self._one(story, line, depth, parts, cast)] += 1
-        if marks:
-            listener.on_progress("pages of memory", len(marks), len(marks))
-        return Rebuilt(**made, vectors=vectors)
+        made = self._pages(story, line, listener, model)
+        return made + Rebuilt(vectors=self._embedding.fill(line, listener))
 
-    def _marks(self, line: Strand) -> dict[int, set[StalePart]]:
+    def _pages(self, story: Story, line: Strand, listener: Listener, model: str | None) -> Rebuilt:
+        made = Rebuilt()
+        marks = self._marks(line)
+        if not marks:
+            return made
+        first, last = min(marks), self._depth(line)
+        total, depth = last - first + 1, first
+        # To the end, marked or not: a step that was being written during the edit has no mark.
+        while depth <= last:
+            done = depth - first
+            if listener.cancelled():
+                raise Cancelled(f"Stopped. {done} of {total} steps were made again; run it again to go on.")
+            listener.on_progress("pages of memory", done, total)
+            until = _group_end(marks, depth, last)
+            group = [mark for at in range(depth, until + 1) for mark in marks.get(at, ())]
+            if _is_note(group):
+                made += self._note(story, line, depth, group, model)
+            else:
+                made += self._replay(story, line, (depth, until), group)
+            depth = until + 1
+        listener.on_progress("pages of memory", total, total)
+        return made
+
+    def _marks(self, line: Strand) -> _Marks:
         with self._shelf.database.unit_of_work(write=False) as work:
-            marks: list[Stale] = work.stale.path(work.steps.segments(line.id))
-        found: dict[int, set[StalePart]] = {}
+            marks = work.stale.path(work.steps.segments(line.id))
+        found: defaultdict[int, list[Stale]] = defaultdict(list)
         for mark in marks:
             if mark.part in _REBUILT:
-                found.setdefault(mark.depth, set()).add(mark.part)
+                found[mark.depth].append(mark)
         return found
 
-    def _one(self, story: Story, line: Strand, depth: int, parts: set[StalePart], cast: Cast | None) -> str:
-        """Make one step's page again and commit it; says which kind of work that was."""
-        place = self._place(story, line, depth)
-        step = place.step
-        old = PageBefore(step.memory)
-        if step.memory_origin is Origin.PERSON:
-            kind, memory, change, origin = "kept", step.memory, None, step.memory_origin
-        elif StalePart.NOTE in parts and cast is not None:
-            update = cast.memory_keeper.update(_scene(story, place), step.paragraph)
-            change = MemoryChange(
-                strand_id=step.strand_id, depth=depth, added=update.added, dropped=update.dropped
-            )
-            kind, memory, origin = "notes", update.memory, update.origin
-        else:
-            memory = with_change(place.before, step.added, step.dropped)
-            kind, change, origin = "pages", None, step.memory_origin
-        with self._shelf.database.unit_of_work() as work:
-            if kind != "kept":
-                work.steps.set_memory(step.strand_id, depth, memory, origin=origin, change=change)
-            if kind == "notes":
-                owner = work.strands.get(step.strand_id)
-                edit = revision(
-                    story,
-                    SHORT_MEMORY,
-                    step.memory.text,
-                    memory.text,
-                    strand=owner,
-                    depth=depth,
-                    state=old.state(),
-                )
-                work.revisions.add(edit)
-            work.stale.remove(step.strand_id, depth, parts)
-            work.commit()
-        return kind
-
-    def _place(self, story: Story, line: Strand, depth: int) -> _Place:
+    def _depth(self, line: Strand) -> int:
         with self._shelf.database.unit_of_work(write=False) as work:
-            step = work.steps.at(line.id, depth)
-            previous = work.steps.at(line.id, depth - 1) if depth > 1 else None
-            owner = work.strands.get(step.strand_id)
-        # The first step of a branch may stand on a page that a person gave the branch.
-        first = depth == owner.fork_depth + 1
-        before = page_at(story, owner, previous).memory if first or previous is None else previous.memory
-        return _Place(step, before, previous.paragraph if previous else "")
+            return work.steps.depth(line.id)
+
+    def _note(
+        self, story: Story, line: Strand, depth: int, marks: Sequence[Stale], model: str | None
+    ) -> Rebuilt:
+        """Note an edited paragraph anew, from the page before it; committed by itself."""
+        while True:
+            with self._shelf.database.unit_of_work(write=False) as work:
+                place = _place(work, story, line, depth)
+            if not _has_note(place.step):
+                return self._replay(story, line, (depth, depth), marks)
+            keeper = self._castings.keeper(model or story.settings.get("model"))
+            update = keeper.update(_scene(story, place), place.step.paragraph)
+            with self._shelf.database.unit_of_work() as work:
+                if _place(work, story, line, depth) != place:
+                    continue  # somebody changed it while the model ran
+                _put(work, story, place, update)
+                work.stale.remove(marks)
+                work.commit()
+            return Rebuilt(notes=1)
+
+    def _replay(self, story: Story, line: Strand, depths: tuple[int, int], marks: Sequence[Stale]) -> Rebuilt:
+        """Make pages again without the model, all in one transaction."""
+        made = Rebuilt()
+        marked = {mark.depth for mark in marks}
+        with self._shelf.database.unit_of_work() as work:
+            first, last = depths
+            previous = work.steps.at(line.id, first - 1) if first > 1 else None
+            owners = {strand.id: strand for strand in work.strands.of_story(story.id)}
+            for step in work.steps.path(line.id, first, last):
+                page = step.memory
+                by_hand = step.memory_origin is Origin.PERSON
+                if not by_hand:
+                    before = page_at(story, owners[step.strand_id], previous).memory
+                    page = replayed(page, step.added, step.dropped, before)
+                if page != step.memory:
+                    work.steps.set_memory(step.strand_id, step.depth, page, origin=step.memory_origin)
+                if step.depth in marked or page != step.memory:
+                    made += Rebuilt(kept=1) if by_hand else Rebuilt(pages=1)
+                previous = replace(step, memory=page)
+            work.stale.remove(marks)
+            work.commit()
+        return made
+
+
+def _group_end(marks: _Marks, depth: int, last: int) -> int:
+    """The last step that is made together with the one at ``depth``: a note is made by itself."""
+    if _is_note(marks.get(depth, ())):
+        return depth
+    ends = (at - 1 for at in range(depth + 1, depth + _AT_ONCE) if _is_note(marks.get(at, ())))
+    return next(ends, min(last, depth + _AT_ONCE - 1))
+
+
+def _is_note(marks: Sequence[Stale]) -> bool:
+    return any(mark.part is StalePart.NOTE for mark in marks)
+
+
+def _has_note(step: Step) -> bool:
+    """Whether the keeper has noted the step, or might have; what a person wrote stands as it is."""
+    return step.memory_origin is not Origin.PERSON and bool(step.added or step.model)
+
+
+def _place(work: UnitOfWork, story: Story, line: Strand, depth: int) -> _Place:
+    step = work.steps.at(line.id, depth)
+    previous = work.steps.at(line.id, depth - 1) if depth > 1 else None
+    before = page_at(story, work.strands.get(step.strand_id), previous).memory
+    return _Place(step, before, previous.paragraph if previous else "")
+
+
+def _put(work: UnitOfWork, story: Story, place: _Place, update: MemoryUpdate) -> None:
+    """Keep a step's new note: on its page, or as a proposal where a person approves first."""
+    step = place.step
+    noted = MemoryChange(
+        strand_id=step.strand_id, depth=step.depth, added=update.added, dropped=update.dropped
+    )
+    waiting = [one for one in work.proposals.of_strand(step.strand_id) if one.depth == step.depth]
+    work.proposals.remove(waiting)
+    if approves_memory(story):
+        if noted.added or noted.dropped:
+            work.proposals.add(noted)
+        page, origin, change = place.replayed, step.memory_origin, change_of(step)
+    else:
+        other = place.other if place.other.added else replace(noted, added=(), dropped=())
+        page, origin = update.memory, update.origin
+        change = replace(noted, added=(*other.added, *noted.added), dropped=(*other.dropped, *noted.dropped))
+    work.steps.set_memory(step.strand_id, step.depth, page, origin=origin, change=change)
+    refresh_summaries(work, story, step.depth)
+    before = PageBefore(
+        step.memory, decided=tuple(waiting), origin=step.memory_origin, change=change_of(step)
+    )
+    owner = work.strands.get(step.strand_id)
+    work.revisions.add(
+        revision(
+            story,
+            REBUILT_MEMORY,
+            step.memory.text,
+            page.text,
+            strand=owner,
+            depth=step.depth,
+            state=before.state(),
+        )
+    )
 
 
 def _scene(story: Story, place: _Place) -> Scene:
@@ -142,7 +256,7 @@ def _scene(story: Story, place: _Place) -> Scene:
         story=story,
         depth=place.step.depth,
         plan=place.step.plan,
-        memory=without_notes_of(place.before, place.step.depth),
+        memory=place.unnoted,
         last=place.last,
         recalled=(),
         recent_plans=(),

@@ -1,20 +1,37 @@
 """The use cases of memory: its page read, rewritten, pinned and approved; the past searched."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from storyloom.app.given_text import LONGEST_MEMORY, LONGEST_PLAN, required
-from storyloom.app.memory_page import SHORT_MEMORY, MemoryPage, PageBefore, read_page, write_page
+from storyloom.app.memory_page import (
+    SHORT_MEMORY,
+    MemoryPage,
+    PageBefore,
+    change_of,
+    page_as_it_was,
+    read_page,
+    write_page,
+)
 from storyloom.app.recurrence import Recurrence
 from storyloom.app.shelf import Shelf, revision
+from storyloom.app.stale_pages import later_pages
+from storyloom.app.summaries import refresh_summaries
 from storyloom.memory.errors import InvalidText
-from storyloom.memory.page_changes import with_change, with_pin
+from storyloom.memory.page_changes import with_pin, with_proposal
 from storyloom.memory.short_term import rewritten
-from storyloom.memory.story import Dropped, MemoryChange, Note, Origin, ShortMemory
+from storyloom.memory.story import (
+    Dropped,
+    MemoryChange,
+    Note,
+    Origin,
+    ShortMemory,
+    Step,
+    Story,
+    Strand,
+)
 from storyloom.memory.weaver import Item
-
-# A page as it was, and what of it a change made by hand took out.
-_Change = Callable[[MemoryPage], tuple[ShortMemory, tuple[Dropped, ...]]]
+from storyloom.storage.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +78,18 @@ class Remembering:
 
     def rewrite(self, reference: str, text: str, strand: str | None = None) -> ShortMemory:
         """Replace the page by a person's text; the old one becomes a revision."""
-        page = required(text, "short-term memory", LONGEST_MEMORY)
-
-        def change(old: MemoryPage) -> tuple[ShortMemory, tuple[Dropped, ...]]:
-            new, _, dropped = rewritten(old.memory, page, depth=old.depth, origin=Origin.PERSON)
-            return new, dropped
-
-        return self._change(reference, strand, change)
+        told = required(text, "short-term memory", LONGEST_MEMORY)
+        story, line = self._shelf.find(reference, strand)
+        with self._shelf.database.unit_of_work() as work:
+            old = read_page(work, story, line)
+            new, _, dropped = rewritten(
+                old.memory, told, depth=old.depth, origin=Origin.PERSON, language=story.language
+            )
+            if new != old.memory:
+                write_page(work, line, old.step, new)
+                _keep(work, story, line, old, new, page_as_it_was(old, dropped))
+            work.commit()
+        return new
 
     def pin(
         self, reference: str, which: str, strand: str | None = None, *, pinned: bool = True
@@ -83,7 +105,17 @@ class Remembering:
         Raises:
             InvalidText: no sentence answers to ``which``, or more than one does.
         """
-        return self._change(reference, strand, lambda old: (with_pin(old.memory, which, pinned=pinned), ()))
+        story, line = self._shelf.find(reference, strand)
+        with self._shelf.database.unit_of_work() as work:
+            old = read_page(work, story, line)
+            new = with_pin(old.memory, which, pinned=pinned)
+            if new != old.memory:
+                # The page's text is what it was, and so is its origin: an edit before it still spreads.
+                origin = old.step.memory_origin if old.step else Origin.PERSON
+                write_page(work, line, old.step, new, origin=origin)
+                _keep(work, story, line, old, new, page_as_it_was(old))
+            work.commit()
+        return new
 
     def blame(self, reference: str, strand: str | None = None) -> Blame:
         """Which step brought each sentence, and after which step and why the others left, newest first."""
@@ -102,8 +134,12 @@ class Remembering:
                 if one.subject == SHORT_MEMORY and (one.depth or 0) <= lines.get(one.strand_id or "", -1)
                 for dropped in PageBefore.of(one).dropped
             ]
-        gone = sorted([*by_keeper, *by_hand], key=lambda one: one.depth, reverse=True)
-        return Blame(memory.notes, tuple(gone))
+        gone: dict[tuple[str, int], Gone] = {}
+        for one in sorted([*by_hand, *reversed(by_keeper)], key=lambda one: one.depth, reverse=True):
+            gone.setdefault((one.dropped.note.text, one.dropped.note.depth), one)
+        for note in memory.notes:  # what came back has not left
+            gone.pop((note.text, note.depth), None)
+        return Blame(memory.notes, tuple(gone.values()))
 
     def proposals(self, reference: str, strand: str | None = None) -> list[MemoryChange]:
         """What the memory keeper would change, waiting for a person's word, oldest first."""
@@ -139,38 +175,49 @@ class Remembering:
                 )
             old = read_page(work, story, line)
             new = old.memory
-            for proposal in meant if approve else ():
-                new = with_change(new, proposal.added, proposal.dropped)
+            before = replace(page_as_it_was(old), decided=tuple(meant))
             work.proposals.remove(meant)
-            if approve:
-                write_page(work, line, old, new)
-            dropped = tuple(one for proposal in meant for one in proposal.dropped) if approve else ()
-            state = PageBefore(old.memory, dropped, tuple(meant)).state()
-            work.revisions.add(
-                revision(
-                    story, SHORT_MEMORY, old.memory.text, new.text, strand=line, depth=old.depth, state=state
-                )
-            )
+            if approve and old.step is not None:  # it is there: its strand proposes something
+                new, change = _approved(old.step, meant)
+                write_page(work, line, old.step, new, origin=_origin(old.step, change), change=change)
+                before = replace(before, change=change_of(old.step))
+                refresh_summaries(work, story, old.depth)
+            _keep(work, story, line, old, new, before)
             work.commit()
         return new
 
-    def _change(self, reference: str, strand: str | None, change: _Change) -> ShortMemory:
-        """Put a changed page in the place of the one there is, and keep that one as a revision."""
-        story, line = self._shelf.find(reference, strand)
-        with self._shelf.database.unit_of_work() as work:
-            old = read_page(work, story, line)
-            new, dropped = change(old)
-            write_page(work, line, old, new)
-            work.revisions.add(
-                revision(
-                    story,
-                    SHORT_MEMORY,
-                    old.memory.text,
-                    new.text,
-                    strand=line,
-                    depth=old.depth,
-                    state=PageBefore(old.memory, dropped).state(),
-                )
-            )
-            work.commit()
-        return new
+
+def _approved(head: Step, proposals: Sequence[MemoryChange]) -> tuple[ShortMemory, MemoryChange]:
+    """The head's page with what was proposed, and what the head's step then counts as having changed."""
+    page, added, dropped = head.memory, list(head.added), list(head.dropped)
+    for proposal in proposals:
+        page, came, left = with_proposal(page, proposal)
+        added += came
+        dropped += left
+    return page, replace(change_of(head), added=tuple(added), dropped=tuple(dropped))
+
+
+def _origin(head: Step, change: MemoryChange) -> Origin:
+    """Where a page comes from once changes were approved: from where its newest note does."""
+    if head.memory_origin is Origin.PERSON or not change.added:
+        return head.memory_origin
+    return change.added[-1].origin
+
+
+def _keep(
+    work: UnitOfWork, story: Story, line: Strand, old: MemoryPage, new: ShortMemory, before: PageBefore
+) -> None:
+    """Keep the page as it was among the revisions, and mark the pages that were made from it."""
+    edit = revision(
+        story,
+        SHORT_MEMORY,
+        old.memory.text,
+        new.text,
+        strand=line,
+        depth=old.depth,
+        state=before.state(),
+    )
+    work.revisions.add(edit)
+    if new.text != old.memory.text:
+        cause = f"the memory after step {old.depth} was edited"
+        work.stale.add(later_pages(work, line, old.depth, cause))

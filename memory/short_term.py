@@ -40,9 +40,7 @@ def remember(
 ) -> tuple[ShortMemory, tuple[Dropped, ...]]:
     """Add a note at the end and hold the page to its bound.
 
-    A note that says nothing new leaves the memory as it is. When the page grows beyond the bound,
-    notes leave until three quarters of it are filled: first those that no later note has spoken of
-    for longest. Pinned notes and the new one stay, whatever their length.
+    A note that says nothing new leaves the memory as it is.
 
     Args:
         memory: the page so far.
@@ -52,10 +50,26 @@ def remember(
     """
     if holds(memory, note.text, language):
         return memory, ()
-    notes = [*memory.notes, note]
+    return bounded(ShortMemory((*memory.notes, note)), max_words=max_words, language=language)
+
+
+def bounded(
+    memory: ShortMemory, *, max_words: int, language: str = "en"
+) -> tuple[ShortMemory, tuple[Dropped, ...]]:
+    """Hold a page to its bound.
+
+    When it is longer, notes leave until three quarters of the bound are filled: first those that no
+    later note has spoken of for longest. Pinned notes and the last one stay, whatever their length.
+
+    Args:
+        memory: the page.
+        max_words: most words of the whole page.
+        language: BCP 47 tag.
+    """
+    notes = memory.notes
     total = sum(count_words(each.text) for each in notes)
     if total <= max_words:
-        return ShortMemory(tuple(notes)), ()
+        return memory, ()
     leaving: dict[int, Dropped] = {}
     echoes = _last_echoes(notes, language)
     for place in sorted(range(len(notes) - 1), key=lambda place: (echoes[place], place)):
@@ -110,8 +124,8 @@ def rewritten(
     """Take a page that a person or a strong model wrote anew, sentence by sentence.
 
     A sentence that stayed keeps its note: depth, pin and origin. One that was reworded keeps depth
-    and pin, and counts as added as well as dropped. A person may take out pinned notes; when a
-    model leaves one out it stays, in front.
+    and pin, and counts as added as well as dropped. A person may reword pinned notes and take them
+    out. From a model they stay word for word: in the place of their rewording, or else in front.
 
     Args:
         old: the memory before.
@@ -198,14 +212,20 @@ def _match(old: Sequence[Note], page: Sequence[str], new: Note, language: str) -
     match = _Match([], [], [], [note for rest in by_words.values() for note in rest])
     comparable = stayed.count(None) * len(match.left) <= _MOST_PAIRS
     for sentence, kept in zip(page, stayed, strict=True):
-        note = replace(kept, text=sentence) if kept else replace(new, text=sentence)
-        if kept is None:
-            alike = _most_alike(sentence, match.left, language) if comparable else None
-            if alike is not None:
-                match.left.remove(alike)
-                match.reworded.append(alike)
-                note = replace(note, depth=alike.depth, pinned=alike.pinned)
-            match.added.append(note)
+        alike = kept or (_most_alike(sentence, match.left, language) if comparable else None)
+        if alike is not None and kept is None:
+            match.left.remove(alike)
+        if alike is not None and alike.pinned and new.origin is not Origin.PERSON:
+            match.notes.append(alike)
+            continue
+        if kept is not None:
+            match.notes.append(replace(kept, text=sentence))
+            continue
+        note = replace(new, text=sentence)
+        if alike is not None:
+            match.reworded.append(alike)
+            note = replace(note, depth=alike.depth, pinned=alike.pinned)
+        match.added.append(note)
         match.notes.append(note)
     return match
 

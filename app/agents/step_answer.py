@@ -8,9 +8,9 @@ from pydantic import AliasChoices, BaseModel, Field
 
 from storyloom.app.agents.memory_keeper import MemoryUpdate, is_quote
 from storyloom.app.agents.scene import Scene
-from storyloom.memory.short_term import remember, rewritten, supported
+from storyloom.memory.short_term import bounded, remember, rewritten, supported
 from storyloom.memory.story import Dropped, Note, Origin, Plan, ShortMemory
-from storyloom.memory.text import clean, count_words, joined, sentences, words
+from storyloom.memory.text import clean, joined, sentences, words
 
 PLANS = 3
 _LEAST_PLAN_WORDS = 3
@@ -118,13 +118,10 @@ def _quotes_told(change: _Change, paragraph: str) -> _Change:
 
 def _bounded(old: ShortMemory, change: _Change, max_words: int, language: str) -> _Change:
     """The change, with the page held to its bound: what is told of it follows."""
-    memory, added, dropped = change
-    if memory.notes and count_words(memory.text) > max_words:
-        *before, last = memory.notes
-        memory, left = remember(ShortMemory(tuple(before)), last, max_words=max_words, language=language)
-        dropped += left
+    page, added, dropped = change
+    memory, left = bounded(page, max_words=max_words, language=language)
     return (
         memory,
         tuple(note for note in added if note in memory.notes),
-        tuple(each for each in dropped if each.note in old.notes),
+        tuple(each for each in (*dropped, *left) if each.note in old.notes),
     )

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storyloom.memory.short_term import first_memory, holds, remember, rewritten, supported
+from storyloom.memory.short_term import bounded, first_memory, holds, remember, rewritten, supported
 from storyloom.memory.story import Note, Origin, ShortMemory
 from storyloom.memory.text import count_words
 
@@ -212,6 +212,29 @@ def test_a_model_can_not_take_out_what_is_pinned() -> None:
     )
     assert memory.notes == (PREMISE, Note("Elias came back to the island.", 2, Origin.MODEL))
     assert [(each.note, each.reason) for each in dropped] == [(note(1), "taken out by the model")]
+
+
+def test_a_model_can_not_reword_what_is_pinned() -> None:
+    page = f"Mara keeps the old lighthouse. {note(1).text} Elias came back to the island."
+    memory, added, dropped = rewritten(ShortMemory((PREMISE, note(1))), page, 2, Origin.MODEL)
+    assert memory.notes == (PREMISE, note(1), Note("Elias came back to the island.", 2, Origin.MODEL))
+    assert added == memory.notes[2:]
+    assert dropped == ()
+    again, _, _ = rewritten(memory, "mara keeps a lighthouse!", 3, Origin.REPAIRED)
+    assert again.notes == (PREMISE,)
+
+
+@given(
+    st.lists(st.text("abc. !é", max_size=20), min_size=1, max_size=6),
+    st.sets(st.integers(0, 5)),
+    st.text("abc. !é\n", max_size=80),
+)
+def test_pins_outlive_every_page_that_a_model_writes(texts: list[str], pins: set[int], page: str) -> None:
+    notes = tuple(Note(text, depth, pinned=depth in pins) for depth, text in enumerate(texts))
+    memory, _, dropped = rewritten(ShortMemory(notes), page, 9, Origin.MODEL)
+    memory, left = bounded(memory, max_words=3)
+    assert {each for each in notes if each.pinned} <= set(memory.notes)
+    assert not any(each.note.pinned for each in (*dropped, *left))
 
 
 @given(st.lists(st.text(max_size=30), max_size=8), st.text(max_size=80))

@@ -33,7 +33,7 @@ def test_a_branch_sees_the_marks_of_what_it_shares_and_its_own(
         exported = json_format.load_story(json_format.dump_story(work, story.id))
     assert set(exported.stale) == {shared, beyond, own}
     with database.unit_of_work() as work:
-        work.stale.remove("main", 4, [StalePart.PAGE, StalePart.NOTE])
+        work.stale.remove([shared])
         work.commit()
     with database.unit_of_work(write=False) as work:
         assert work.stale.of_strand("main") == [beyond]
