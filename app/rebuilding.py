@@ -63,16 +63,15 @@ class _Place:
     @property
     def other(self) -> MemoryChange:
         """What the step changed beside noting its own paragraph: rewordings, and what was approved there."""
-        depth = self.step.depth
-        return replace(
-            change_of(self.step),
-            added=tuple(note for note in self.step.added if note.depth != depth),
-        )
+        change, depth = change_of(self.step), self.step.depth
+        added = tuple(note for note in change.added if note.depth != depth)
+        return replace(change, added=added, dropped=change.dropped if added else ())
 
     @property
     def unnoted(self) -> ShortMemory:
-        """The page without what the step noted of its own paragraph."""
-        if not self.other.added:
+        """The page without what the step noted of its own paragraph; pins set on it stay."""
+        pins = {note for note in self.step.memory.notes if note.pinned}
+        if not self.other.added and pins <= set(self.before.notes):
             return self.before
         return without_notes_of(self.replayed, self.step.depth)
 
@@ -228,7 +227,7 @@ def _put(work: UnitOfWork, story: Story, place: _Place, update: MemoryUpdate) ->
             work.proposals.add(noted)
         page, origin, change = place.replayed, step.memory_origin, change_of(step)
     else:
-        other = place.other if place.other.added else replace(noted, added=(), dropped=())
+        other = place.other
         page, origin = update.memory, update.origin
         change = replace(noted, added=(*other.added, *noted.added), dropped=(*other.dropped, *noted.dropped))
     work.steps.set_memory(step.strand_id, step.depth, page, origin=origin, change=change)

@@ -1,6 +1,6 @@
 """A database with a story in it, for the tests of the rooms above storage."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,9 +8,10 @@ import pytest
 
 from storyloom.app.castings import Castings
 from storyloom.app.embedding import Embedding
+from storyloom.app.events import Listener
 from storyloom.app.recurrence import Recurrence
 from storyloom.app.shelf import Shelf
-from storyloom.app.studio import Studio
+from storyloom.app.studio import Beginning, Studio
 from storyloom.app.templates import Templates
 from storyloom.memory.recall import RecallRule
 from storyloom.memory.story import Mode, Story, Strand
@@ -61,6 +62,27 @@ def model() -> InstantModel:
 @pytest.fixture
 def studio(database: Database, model: InstantModel, tmp_path: Path) -> Studio:
     """A studio whose model and embedder need no weights."""
+    return open_studio(database, model, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Files of a story with so many steps, for ``import_file``; written once."""
+    folder = tmp_path_factory.mktemp("told")
+    database = Database(f"sqlite:///{folder / 'told.db'}")
+    studio = open_studio(database, InstantModel(), folder)
+    premise = "Mara keeps a lighthouse on a cliff and finds a door in the sea."
+    story = studio.begin(Beginning(premise=premise, seed=7), Listener()).story.id
+    files = {}
+    for depth in range(1, 13):
+        list(studio.write(story, Listener()))
+        files[depth] = studio.export(story, folder / f"{depth}.json")
+    database.close()
+    return files.__getitem__
+
+
+def open_studio(database: Database, model: InstantModel, folder: Path) -> Studio:
+    """A studio in a folder."""
     embedder = WordEmbedder()
     return Studio(
         shelf=Shelf(database, "local"),
@@ -68,12 +90,12 @@ def studio(database: Database, model: InstantModel, tmp_path: Path) -> Studio:
         castings=Castings(
             load=lambda _spec: model,
             embedder=embedder,
-            templates=Templates(tmp_path / "templates"),
+            templates=Templates(folder / "templates"),
             writer="instant",
             others={},
             profile=None,
         ),
         embedding=Embedding(database, embedder),
         language="en",
-        trash=tmp_path / "trash",
+        trash=folder / "trash",
     )

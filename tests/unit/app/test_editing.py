@@ -1,6 +1,7 @@
 """Edits by hand: what they change, what they make stale and where, and that each can be undone."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,9 @@ NEW = "Elias brought a whale to the attic, and nobody knew where the stairs had 
 
 
 @pytest.fixture
-def story(studio: Studio) -> str:
+def story(studio: Studio, told: Callable[[int], Path]) -> str:
     """The id of a story with six steps."""
-    begun = studio.begin(Beginning(premise=PREMISE, seed=7), Listener()).story.id
-    write(studio, begun, 6)
-    return begun
+    return studio.import_file(told(6), Listener()).id
 
 
 def write(studio: Studio, story: str, paragraphs: int = 1, strand: str | None = None) -> None:

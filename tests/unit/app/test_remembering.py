@@ -1,11 +1,13 @@
 """The use cases of memory: where its sentences come from, pins, and changes that a person approves."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from storyloom.app.events import Listener
-from storyloom.app.studio import Beginning, Studio
+from storyloom.app.studio import Studio
 from storyloom.memory.errors import InvalidText
 from storyloom.memory.story import Origin
 
@@ -13,11 +15,9 @@ PREMISE = "Mara keeps a lighthouse on a cliff and finds a door in the sea."
 
 
 @pytest.fixture
-def story(studio: Studio) -> str:
+def story(studio: Studio, told: Callable[[int], Path]) -> str:
     """The id of a story with four steps."""
-    begun = studio.begin(Beginning(premise=PREMISE, seed=7), Listener()).story.id
-    write(studio, begun, 4)
-    return begun
+    return studio.import_file(told(4), Listener()).id
 
 
 def write(studio: Studio, story: str, paragraphs: int = 1, strand: str | None = None) -> None:
