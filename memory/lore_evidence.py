@@ -14,7 +14,7 @@ from typing import NamedTuple
 from storyloom.memory.lore import Logic, LoreEntry, LoreSettings
 from storyloom.memory.lore_keys import Key, KeyIndex, plain_key
 from storyloom.memory.lore_macros import with_names
-from storyloom.memory.lore_patterns import BadPattern, Pattern, Stopwatch, parsed
+from storyloom.memory.lore_patterns import MOST_CHARACTERS, BadPattern, Pattern, Stopwatch, is_pattern, parsed
 from storyloom.memory.lore_results import Cause, LoreProblem, Why
 
 
@@ -80,6 +80,7 @@ class Evidence:
         self._names = names
         self._stopwatch = Stopwatch(clock)
         self._problems: dict[tuple[str, str], LoreProblem] = {}
+        self._characters = MOST_CHARACTERS
         self._primary = {entry.id: self._named(entry, entry.keys) for entry in book}
         self._secondary = {entry.id: self._named(entry, entry.secondary_keys) for entry in book}
         self._owners: defaultdict[Key | Pattern, dict[str, str]] = defaultdict(dict)
@@ -147,8 +148,14 @@ class Evidence:
 
     def _parsed(self, entry: LoreEntry, key: str) -> Key | Pattern | None:
         """A key as it is looked for: what can't be an expression is a plain key, as in SillyTavern."""
+        expression = with_names(key, self._names, quote=re.escape)
+        pattern = None
         try:
-            pattern = parsed(with_names(key, self._names, quote=re.escape))
+            if is_pattern(expression):
+                self._characters -= len(expression)
+                if self._characters < 0:
+                    raise BadPattern(f"the book has more than {MOST_CHARACTERS:,} characters of them")
+                pattern = parsed(expression)
         except BadPattern as error:
             self._tell(entry, key, f"{error}. It is looked for letter by letter")
             pattern = None

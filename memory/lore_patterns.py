@@ -13,8 +13,10 @@ from functools import lru_cache
 
 import regex
 
-# Longer patterns are refused: compiling has no limit of time, and this one compiles in milliseconds.
+# Characters of one pattern, and of all patterns of a book together. Compiling has no limit of time: the
+# worst of the first length takes some 30 milliseconds, of the second 3 seconds, once a process.
 LONGEST_PATTERN = 2000
+MOST_CHARACTERS = 200_000
 # Seconds that one search may take, and all searches of a scan together.
 SEARCH_SECONDS = 0.05
 SCAN_SECONDS = 1.0
@@ -77,6 +79,11 @@ def parsed(key: str) -> Pattern | None:
         raise BadPattern(str(error)) from error
     except RecursionError as error:
         raise BadPattern("it is nested too deeply") from error
+
+
+def is_pattern(key: str) -> bool:
+    """Whether a key has the form of an expression."""
+    return _KEY.fullmatch(key) is not None
 
 
 class Stopwatch:

@@ -5,6 +5,7 @@ texts before the step are looked at, then the texts of the entries that entered,
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -105,7 +106,11 @@ class _Rounds:
         self._present = frozenset(name.casefold() for name in seen.present)
         self._reach = settings.scan_depth
         self._touched_by: dict[int, set[str]] = {}
-        self._levels = sorted({entry.delay_until_recursion for entry in entries} - {0}, reverse=True)
+        self._by_level: defaultdict[int, set[str]] = defaultdict(set)
+        for entry in entries:
+            if entry.delay_until_recursion:
+                self._by_level[entry.delay_until_recursion].add(entry.id)
+        self._levels = sorted(self._by_level, reverse=True)
         self._level = self._levels.pop() if self._levels else 0
         self._recursions = 0
 
@@ -140,7 +145,7 @@ class _Rounds:
         seen, entries = self._seen, [entry for _, entry in self._entries.values()]
         self._evidence.read([Text(kind=Kind.PLAN, where="plan", text=seen.plan)])
         own = (entry.scan_depth for entry in entries if entry.scan_depth is not None)
-        for back in range(1, max((self._reach, *own)) + 1):
+        for back in range(1, min(max((self._reach, *own)), len(seen.paragraphs)) + 1):
             self._read_paragraph(back)
         asked = {name for entry in entries for name in entry.scans}
         self._evidence.read(
@@ -158,7 +163,8 @@ class _Rounds:
             [Text(kind=Kind.LORE, where=one.source, text=one.text) for one in spreading]
         )
         if self._recursions == 1 or not spreading:
-            touched |= self._waiting_for_level()
+            # They may have had a cause before, and waited only for this level.
+            touched |= self._by_level[self._level]
         return self._round(touched | self._admission.undecided)
 
     def _look_back(self) -> list[FiredLore]:
@@ -176,11 +182,6 @@ class _Rounds:
                 [Text(kind=Kind.PARAGRAPH, where=where, text=text, back=back)]
             )
         return self._touched_by[back]
-
-    def _waiting_for_level(self) -> set[str]:
-        """Who had a cause before, and only waited for the level of recursion that is reached now."""
-        held = self._admission.held.items()
-        return {entry_id for entry_id, one in held if 0 < one.entry.delay_until_recursion <= self._level}
 
     def _round(self, entry_ids: Iterable[str]) -> list[FiredLore]:
         candidates = []

@@ -298,6 +298,21 @@ def test_ten_thousand_entries_that_name_each_other_in_a_circle():
     assert len(fired(book, "name 77.")) == many
 
 
+def test_a_book_of_expressions_is_bounded_as_a_whole():
+    long = "x" * 1990
+    book = [entry(f"e{number}", f"/{long}{number}/") for number in range(101)]
+    problems = look(book).problems
+    assert [one.entry.id for one in problems] == ["e100"]
+    assert "200,000 characters" in problems[0].text
+
+
+def test_many_levels_and_absurd_depths_end():
+    book = [
+        entry(f"e{number}", "x", delay_until_recursion=number, scan_depth=10**12) for number in range(3000)
+    ]
+    assert len(fired(book, "x", choices=replace(DEFAULTS, scan_depth=10**12, min_activations=10**12))) == 3000
+
+
 WORDS = st.sampled_from(["ash", "birch", "cedar", "dew", "elm"])
 PHRASES = st.lists(WORDS, max_size=4).map(" ".join)
 
