@@ -168,7 +168,7 @@ def _undo_paragraph(work: UnitOfWork, story: Story, edit: Revision) -> None:
         return
     _replace_paragraph(work, story, line, depth, edit.old, origin)
     if note.created_at >= edit.created_at:
-        gone = [mark for mark in made if mark.created_at >= edit.created_at]
+        gone = {mark for mark in made if mark.created_at >= edit.created_at}
         work.stale.remove(gone)
         _mark_for_others(work, story, edit, [mark for mark in marks if mark not in gone])
 
