@@ -252,7 +252,7 @@ def _places(ids: Integers) -> Callable[[Integers], Integers]:
         table[ids - first] = np.arange(len(ids))
 
         def look_up(wanted: Integers) -> Integers:
-            places = table[wanted - first]
+            places: Integers = table[wanted - first]
             return places[places >= 0]
 
         return look_up

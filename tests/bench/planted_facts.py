@@ -62,12 +62,12 @@ def measure(novel: Path, seed: int, embedder: MiniLMEmbedder) -> Found:
     with told(paragraphs, embedder) as database:
         for name, rule in _RULES.items():
             recalling = Recalling(database=database, embedder=embedder, rule=rule)
-            for fact, depth in zip(made, depths, strict=True):
+            for number, (fact, depth) in enumerate(zip(made, depths, strict=True)):
                 for kind in _KINDS:
                     asked = question(getattr(fact, kind))
                     hits = recalling.hits(segments(paragraphs), asked, len(paragraphs) + 1)
                     right = depth in {hit.candidate.depth for hit in hits}
-                    found[name, kind].append((depth / len(paragraphs), right))
+                    found[name, kind].append((_FIRST + (_LAST - _FIRST) * number / _FACTS, right))
     return found
 
 
@@ -89,7 +89,7 @@ def _by_depth(found: Found) -> dict[str, dict[str, float]]:
     tenths: defaultdict[str, defaultdict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
     for kind in _KINDS[:2]:
         for share, right in found["all", kind]:
-            tenths[kind][f"{min(int(share * 10), 8) * 10}%"].append(right)
+            tenths[kind][f"{int(share * 10) * 10}%"].append(right)
     return {
         kind: {tenth: _percent(right) for tenth, right in parts.items()} for kind, parts in tenths.items()
     }

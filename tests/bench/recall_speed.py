@@ -12,7 +12,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
@@ -45,12 +45,16 @@ Numbers = NDArray[np.float32]
 
 
 class Words:
-    """Text of invented words as frequent as English ones."""
+    """Text of given words, the joining ones before them, as frequent as English ones.
 
-    def __init__(self, seed: int) -> None:
+    Args:
+        vocabulary: the words that carry meaning, the most frequent first.
+        seed: of what is drawn.
+    """
+
+    def __init__(self, vocabulary: Iterable[str], seed: int) -> None:
         self._dice = np.random.default_rng(seed)
-        joining = sorted(function_words("en"))
-        self._words = np.array([*joining, *(f"w{number}" for number in range(30_000))])
+        self._words = np.array([*sorted(function_words("en")), *vocabulary])
         ranks = 1 / np.arange(1, len(self._words) + 1)
         self._chances = ranks / ranks.sum()
 
@@ -116,7 +120,7 @@ def fill(database: Database, words: Words, count: int) -> None:
 
 def query_figures(folder: Path, count: int, queries: int) -> dict[str, Any]:
     """Milliseconds of each kind of query."""
-    words = Words(1)
+    words = Words((f"w{number}" for number in range(30_000)), 1)
     database = Database(f"sqlite:///{folder / 'queries.sqlite3'}")
     started = time.perf_counter()
     fill(database, words, count)
@@ -173,10 +177,10 @@ def _times(call: Callable[[int], int], queries: int) -> dict[str, float]:
 
 def ingest_figures(folder: Path, count: int) -> dict[str, Any]:
     """Seconds and memory of a manuscript of so many words, to the last vector."""
-    words = Words(2)
+    embedder = MiniLMEmbedder()
+    words = Words(_known_words(embedder), 2)
     novel = folder / "novel.md"
     novel.write_text("\n\n".join(_manuscript(words, count)), "utf-8")
-    embedder = MiniLMEmbedder()
     embedder.embed([words.text(150)] * 64)
     database = Database(f"sqlite:///{folder / 'ingest.sqlite3'}")
     story, strand = new_story(), new_strand()
@@ -197,6 +201,12 @@ def ingest_figures(folder: Path, count: int) -> dict[str, Any]:
         "seconds_before_embedding": round(read, 1),
         "peak_growth_mb": round(memory.grown / 2**20),
     }
+
+
+def _known_words(embedder: MiniLMEmbedder) -> list[str]:
+    """Whole words of the embedder's vocabulary: invented ones would be four times as many tokens."""
+    embedder.load()
+    return sorted(word for word in embedder._model.tokenizer.get_vocab() if word.isalpha() and len(word) > 2)
 
 
 def _manuscript(words: Words, count: int) -> Iterator[str]:

@@ -404,3 +404,17 @@ def test_a_unit_that_wrote_has_a_cache_of_its_own(database: Database, put: Calla
         work.passages.set_text("main", 1, "b")
         assert isinstance(work.passages._vectors, VectorCache)
         assert work.passages._vectors is not database._vectors
+
+
+def test_passages_far_apart_in_the_table_are_found(
+    database: Database, story: Story, put: Callable[..., None]
+) -> None:
+    put({1: "a bell"})
+    with database.unit_of_work() as work:
+        work.strands.add(
+            Strand(id="other", story_id=story.id, parent_id="main", fork_depth=0, created_at=story.created_at)
+        )
+        work.passages.add([Passage(strand_id="other", depth=depth, text="a bell") for depth in range(1, 99)])
+        work.commit()
+    put({2: "the bells", 3: "the sea"})
+    assert sorted(search(database, ["bell"])) == [1, 2]
