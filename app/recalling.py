@@ -36,6 +36,7 @@ class Recalling:
         before: int,
         *,
         kinds: Collection[PassageKind] | None = None,
+        rule: RecallRule | None = None,
     ) -> list[Hit]:
         """The pieces that the rule chooses, best first, among the given ancestors and before a depth.
 
@@ -44,9 +45,11 @@ class Recalling:
             query: what is looked for.
             before: only what is of a smaller depth is found.
             kinds: kinds of passages that are searched; None: all.
+            rule: how recall chooses here; None: as always.
         """
         if not segments:
             return []
+        rule = rule or self.rule
         vector = self._embedder.embed([query.text])[0]
         with self._database.unit_of_work(write=False) as work:
             candidates = work.passages.search(
@@ -55,15 +58,17 @@ class Recalling:
                 embedder=self._embedder.name,
                 segments=segments,
                 before=before,
-                limit=_CANDIDATES * self.rule.limit,
-                rule=self.rule,
+                limit=_CANDIDATES * rule.limit,
+                rule=rule,
                 kinds=kinds,
             )
-        return choose(candidates, self.rule)
+        return choose(candidates, rule)
 
-    def items(self, segments: Sequence[Segment], query: Query, before: int) -> tuple[Item, ...]:
+    def items(
+        self, segments: Sequence[Segment], query: Query, before: int, *, rule: RecallRule | None = None
+    ) -> tuple[Item, ...]:
         """The same as texts to weave or to show: each found piece joined with those around it."""
-        hits = self.hits(segments, query, before)
+        hits = self.hits(segments, query, before, rule=rule)
         with self._database.unit_of_work(write=False) as work:
             return tuple(hit.item(work.passages.read(hit.candidate)) for hit in hits)
 

@@ -23,7 +23,7 @@ from storyloom.app.lore import LoreKeeper
 from storyloom.app.memory_page import page_at
 from storyloom.app.profiles import Profile
 from storyloom.app.recalling import Recalling
-from storyloom.app.story_settings import approves_memory
+from storyloom.app.story_settings import approves_memory, rule_of
 from storyloom.app.summaries import is_due, summary
 from storyloom.memory.errors import ModelFailed, StepConflict
 from storyloom.memory.ports import Embedder, TextModel
@@ -149,9 +149,12 @@ class Recurrence:
                     self._release(lease)
         raise AssertionError("unreachable: the last try returns or raises")
 
-    def recall(self, segments: tuple[Segment, ...], query: str, before: int) -> tuple[Item, ...]:
+    def recall(
+        self, story: Story, segments: tuple[Segment, ...], query: str, before: int
+    ) -> tuple[Item, ...]:
         """What long-term memory holds about a query, among the given ancestors and before a depth."""
-        return self._recalling.items(segments, question(query), before)
+        rule = rule_of(story, self.rule)
+        return self._recalling.items(segments, question(query, story.language), before, rule=rule)
 
     def _step(self, strand: Strand, wish: Wish, seed: int, cast: Cast, listener: "_Journalling") -> Step:
         started = time.monotonic()
@@ -181,7 +184,8 @@ class Recurrence:
             own = work.strands.get(strand.id)
             last = head.depth if head else 0
             # As many as recall leaves out, the last among them: none is ever shown twice.
-            recent = work.steps.paragraphs(strand.id, first=last - self.rule.recent + 1, last=last - 1)
+            first = last - rule_of(story, self.rule).recent + 1
+            recent = work.steps.paragraphs(strand.id, first=first, last=last - 1)
         earlier = tuple(text for _, text in recent)
         return _Past(story, head, page_at(story, own, head).memory, segments, tuple(plans), earlier)
 
@@ -220,11 +224,12 @@ class Recurrence:
         return Plan(choice.text, choice.origin), choice.calls
 
     def _recalled(self, past: _Past, plan: Plan, listener: "_Journalling") -> tuple[Item, ...]:
-        if past.head is None or past.depth - self.rule.recent <= 1:
+        rule = rule_of(past.story, self.rule)
+        if past.head is None or past.depth - rule.recent <= 1:
             return ()
         listener.on_stage("recalling", past.depth)
         query = next_step(plan.text, past.head.paragraph, past.story.language)
-        return self._recalling.items(past.segments, query, before=past.depth - self.rule.recent)
+        return self._recalling.items(past.segments, query, before=past.depth - rule.recent, rule=rule)
 
     def _write(self, scene: Scene, cast: Cast, listener: "_Journalling") -> tuple[Draft, MemoryUpdate, Offer]:
         listener.on_stage("writing", scene.depth)

@@ -70,11 +70,12 @@ class Remembering:
 
     def search(self, reference: str, query: str, strand: str | None = None) -> tuple[Item, ...]:
         """Long-term memory's answer to a query, best first, with its scores."""
-        _, line = self._shelf.find(reference, strand)
+        asked = required(query, "query", LONGEST_PLAN)
+        story, line = self._shelf.find(reference, strand)
         with self._shelf.database.unit_of_work(write=False) as work:
             segments = work.steps.segments(line.id)
             depth = work.steps.depth(line.id)
-        return self._recurrence.recall(segments, required(query, "query", LONGEST_PLAN), before=depth + 1)
+        return self._recurrence.recall(story, segments, asked, before=depth + 1)
 
     def rewrite(self, reference: str, text: str, strand: str | None = None) -> ShortMemory:
         """Replace the page by a person's text; the old one becomes a revision."""

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
-from typing import Any
+from functools import cache
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from storyloom.app.given_text import (
     LONGEST_OUTLINE,
@@ -17,6 +18,7 @@ from storyloom.app.given_text import (
     required,
 )
 from storyloom.app.shelf import Shelf, revision
+from storyloom.app.stale_pages import later_pages
 from storyloom.memory.errors import InvalidSetting
 from storyloom.memory.lore import LoreSettings
 from storyloom.memory.recall import RecallRule
@@ -36,10 +38,23 @@ _TEXTS: dict[str, Callable[[str], str]] = {
     "outline": lambda text: optional(text, "outline", LONGEST_OUTLINE),
     "style": lambda text: optional(text, "style", LONGEST_STYLE),
     "authors_note": lambda text: optional(text, "author's note", LONGEST_STYLE),
-    "language": checked_language,
+    "language": lambda text: checked_language(required(text, "language", LONGEST_TITLE)),
 }
 _GROUPS: dict[str, Any] = {RECALL: RecallRule, LORE: LoreSettings}
-_DEEPEST_NOTE = 1_000
+_KINDS: dict[str, Any] = {
+    NOTE_DEPTH: int,
+    APPROVE_MEMORY: bool,
+    **{f"{group}.{each.name}": each.type for group, kind in _GROUPS.items() for each in fields(kind)},
+}
+# Every number is 0 or more; the largest that each may be, where it isn't the usual one.
+_LARGEST = 1_000_000
+_MOST = {
+    NOTE_DEPTH: 1_000,
+    "recall.alike": 1,
+    "recall.limit": 1_000,
+    "lore.budget": 1,
+    "lore.likeness": 1,
+}
 
 
 class StorySettings:
@@ -55,7 +70,11 @@ class StorySettings:
         self._rule = rule
 
     def of(self, reference: str) -> dict[str, Any]:
-        """Every setting of a story by name, those that it leaves at their defaults included."""
+        """Every setting of a story by name, those that it leaves at their defaults included.
+
+        Raises:
+            InvalidSetting: the story came with one that can't be used.
+        """
         story, _ = self._shelf.find(reference)
         return self._all(story)
 
@@ -78,68 +97,43 @@ class StorySettings:
             story = work.stories.get(story.id)
             changed = story
             for name, value in given.items():
-                old = self._shown(changed, name)
-                changed = self._with(changed, name, value)
-                state = {"value": _kept(story, name)}
-                new = self._shown(changed, name)
-                work.revisions.add(revision(story, SUBJECT + name, old, new, state=state))
+                changed = _with(changed, name, _read(name, value))
+                _keep(work, story, changed, name)
             changed = work.stories.save(changed)
             work.commit()
         return self._all(changed)
 
     def _all(self, story: Story) -> dict[str, Any]:
-        texts = {name: getattr(story, name) for name in _TEXTS}
-        groups = {
-            f"{group}.{name}": value
-            for group, kind in _GROUPS.items()
-            for name, value in asdict(_group(story, group, self._default(kind))).items()
-        }
+        groups: dict[str, Any] = {RECALL: rule_of(story, self._rule), LORE: lore_settings(story)}
         return {
-            **texts,
+            **{name: getattr(story, name) for name in _TEXTS},
             WEAVER: strategy_of(story.settings).name,
-            NOTE_DEPTH: story.settings.get(NOTE_DEPTH),
+            NOTE_DEPTH: _kept(story, NOTE_DEPTH),
             APPROVE_MEMORY: approves_memory(story),
-            **groups,
+            **{
+                f"{group}.{name}": value
+                for group, kind in groups.items()
+                for name, value in asdict(kind).items()
+            },
         }
-
-    def _default(self, kind: Any) -> Any:
-        return self._rule if kind is RecallRule else kind()
-
-    def _shown(self, story: Story, name: str) -> str:
-        """The value as a person reads it.
-
-        Raises:
-            InvalidSetting: there is no such setting.
-        """
-        settings = self._all(story)
-        if name not in settings:
-            raise InvalidSetting(f"A story has no setting {name[:40]!r}. There are {', '.join(settings)}.")
-        value = settings[name]
-        return value if isinstance(value, str) else json.dumps(value)
-
-    def _with(self, story: Story, name: str, value: str) -> Story:
-        """The story with one setting changed."""
-        if name in _TEXTS:
-            return replace(story, **{name: _TEXTS[name](value)})
-        settings = dict(story.settings)
-        group, _, field = name.partition(".")
-        if field:
-            own = dict(settings.get(group, {}))
-            _set(own, field, _checked(name, _kind(_GROUPS[group], field), value))
-            settings[group] = own
-        else:
-            _set(settings, name, _checked_single(name, value))
-        return replace(story, settings=settings)
 
 
 def rule_of(story: Story, rule: RecallRule) -> RecallRule:
-    """How recall chooses for a story: ``rule`` but for what the story sets itself."""
-    return _group(story, RECALL, rule)  # type: ignore[no-any-return]
+    """How recall chooses for a story: ``rule`` but for what the story sets itself.
+
+    Raises:
+        InvalidSetting: the story came with a value that can't be used.
+    """
+    return replace(rule, **_group(story, RECALL))
 
 
 def lore_settings(story: Story) -> LoreSettings:
-    """How a story's lore fires."""
-    return _group(story, LORE, LoreSettings())  # type: ignore[no-any-return]
+    """How a story's lore fires.
+
+    Raises:
+        InvalidSetting: the story came with a value that can't be used.
+    """
+    return LoreSettings(**_group(story, LORE))
 
 
 def approves_memory(story: Story) -> bool:
@@ -150,19 +144,26 @@ def approves_memory(story: Story) -> bool:
 def undo_setting(work: UnitOfWork, story: Story, edit: Revision) -> None:
     """Bring a setting's old value back, inside a unit of work."""
     name = edit.subject.removeprefix(SUBJECT)
-    before = (edit.state or {}).get("value")
-    work.revisions.add(revision(story, edit.subject, edit.new, edit.old, state={"value": _kept(story, name)}))
-    if name in _TEXTS:
-        work.stories.save(replace(story, **{name: before}))
-        return
-    settings = dict(story.settings)
-    group, _, field = name.partition(".")
-    if field:
-        settings[group] = dict(settings.get(group, {}))
-        _set(settings[group], field, before)
-    else:
-        _set(settings, name, before)
-    work.stories.save(replace(story, settings=settings))
+    changed = _with(story, name, (edit.state or {}).get("value"))
+    _keep(work, story, changed, name)
+    work.stories.save(changed)
+
+
+def _keep(work: UnitOfWork, story: Story, changed: Story, name: str) -> None:
+    """Keep a setting's old value, and mark the pages that begin with an old premise."""
+    old = _kept(story, name)
+    work.revisions.add(
+        revision(story, SUBJECT + name, _told(old), _told(_kept(changed, name)), state={"value": old})
+    )
+    if changed.premise != story.premise:
+        work.stale.add(later_pages(work, work.strands.main(story.id), 0, "the premise was edited"))
+
+
+def _told(value: Any) -> str:
+    """A value as a person reads it; nothing where the default holds."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _kept(story: Story, name: str) -> Any:
@@ -170,56 +171,74 @@ def _kept(story: Story, name: str) -> Any:
     if name in _TEXTS:
         return getattr(story, name)
     group, _, field = name.partition(".")
-    return story.settings.get(group, {}).get(field) if field else story.settings.get(name)
+    return _own(story, group).get(field) if field else story.settings.get(name)
 
 
-def _set(settings: dict[str, Any], name: str, value: Any) -> None:
-    if value is None:
-        settings.pop(name, None)
+def _own(story: Story, group: str) -> Mapping[str, Any]:
+    """What the story itself says of a group; an imported file can say anything there."""
+    own = story.settings.get(group)
+    return own if isinstance(own, Mapping) else {}
+
+
+def _with(story: Story, name: str, value: Any) -> Story:
+    """The story with another value of a setting, or with none."""
+    if name in _TEXTS:
+        text: dict[str, Any] = {name: value}
+        return replace(story, **text)
+    group, _, field = name.partition(".")
+    settings = dict(story.settings)
+    if field:
+        settings[group] = _set(dict(_own(story, group)), field, value) or None
     else:
         settings[name] = value
+    return replace(story, settings={each: said for each, said in settings.items() if said is not None})
 
 
-def _group(story: Story, group: str, default: Any) -> Any:
-    own = story.settings.get(group)
-    known = {field.name for field in fields(default)}
-    given = {name: value for name, value in own.items() if name in known} if isinstance(own, dict) else {}
-    try:
-        return TypeAdapter(type(default)).validate_python({**asdict(default), **given})
-    except ValidationError as error:
-        name = ".".join(str(part) for part in error.errors()[0]["loc"])
+def _set(settings: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
+    settings.pop(name, None)
+    return settings if value is None else {**settings, name: value}
+
+
+def _group(story: Story, group: str) -> dict[str, Any]:
+    """The values that a story sets in a group, checked: they may come from a file."""
+    own = _own(story, group)
+    known = (each.name for each in fields(_GROUPS[group]))
+    return {name: _checked(f"{group}.{name}", own[name]) for name in known if own.get(name) is not None}
+
+
+def _read(name: str, value: str) -> Any:
+    """A value as a person wrote it; None goes back to the default.
+
+    Raises:
+        InvalidSetting, InvalidText: there is no such setting, or it can't have this value.
+    """
+    if name in _TEXTS:
+        return _TEXTS[name](value)
+    if name != WEAVER and name not in _KINDS:
         raise InvalidSetting(
-            f"The story's setting {group}.{name} can't be used: {error.errors()[0]['msg']}. "
-            f"Set it anew with: storyloom settings STORY {group}.{name}=…"
+            f"A story has no setting {name[:40]!r}. There are {', '.join([*_TEXTS, WEAVER, *_KINDS])}."
+        )
+    if not value:
+        return None
+    return strategy_of({WEAVER: value}).name if name == WEAVER else _checked(name, value)
+
+
+def _checked(name: str, value: Any) -> Any:
+    try:
+        return _adapter(name).validate_python(value)
+    except ValidationError as error:
+        raise InvalidSetting(
+            f"{str(value)[:40]!r} can't be the setting {name}: {error.errors()[0]['msg']}. "
+            f"Another value is set with: storyloom settings STORY {name}=VALUE"
         ) from error
 
 
-def _kind(group: Any, field: str) -> Any:
-    return next(each.type for each in fields(group) if each.name == field)
-
-
-def _checked_single(name: str, value: str) -> Any:
-    if not value:
-        return None
-    if name == WEAVER:
-        return strategy_of({WEAVER: value}).name
-    if name == APPROVE_MEMORY:
-        return _checked(name, bool, value)
-    depth = _checked(name, int, value)
-    if not 0 <= depth <= _DEEPEST_NOTE:
-        raise InvalidSetting(f"{name} must be from 0 to {_DEEPEST_NOTE:,}, and is {depth}.")
-    return depth
-
-
-def _checked(name: str, kind: Any, value: str) -> Any:
-    if not value:
-        return None
-    try:
-        checked = TypeAdapter(kind).validate_python(value)
-    except ValidationError as error:
-        raise InvalidSetting(
-            f"{value[:40]!r} can't be the setting {name}: {error.errors()[0]['msg']}."
-        ) from error
-    if isinstance(checked, (int, float)) and not -1e9 <= checked <= 1e9:
-        raise InvalidSetting(f"{value[:40]!r} can't be the setting {name}: it is out of all bounds.")
-    return checked
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    kind: Any = _KINDS[name]
+    if kind in {int, float}:
+        bounds = Field(ge=0, le=_MOST.get(name, _LARGEST))
+        kind = Annotated[FiniteFloat if kind is float else int, bounds]
+    elif kind is str:
+        kind = Annotated[str, Field(max_length=LONGEST_TITLE)]
+    return TypeAdapter(kind)

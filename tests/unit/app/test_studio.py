@@ -147,7 +147,19 @@ def test_an_unknown_story_is_told(studio: Studio) -> None:
 def test_only_the_owner_sees_a_story(studio: Studio, story: str) -> None:
     stranger = studio.of_owner("stranger")
     assert stranger.stories() == []
-    for ask in (stranger.show, stranger.memory, stranger.branches, stranger.delete, stranger.revisions):
+    for ask in (
+        stranger.show,
+        stranger.branches,
+        stranger.delete,
+        stranger.remembering.page,
+        stranger.remembering.blame,
+        stranger.remembering.proposals,
+        stranger.editing.revisions,
+        stranger.editing.stale,
+        stranger.editing.undo,
+        stranger.settings.of,
+        stranger.rebuilding.needs_model,
+    ):
         with pytest.raises(StoryNotFound):
             ask(story)
 
@@ -157,10 +169,10 @@ def test_json_comes_back_equal_and_is_refused_twice(studio: Studio, story: str, 
     studio.remembering.rewrite(story, "Mara has lost the key.")
     first = studio.export(story, tmp_path / "first.json")
     with pytest.raises(ImportRefused):
-        studio.import_file(first)
+        studio.import_file(first, Listener())
     before = studio.show(story)
     studio.delete(story)
-    studio.import_file(first)
+    studio.import_file(first, Listener())
     assert studio.show(story) == before
     second = studio.export(story, tmp_path / "second.json")
     assert first.read_bytes() == second.read_bytes()
@@ -170,7 +182,7 @@ def test_a_deleted_story_lies_in_the_trash_and_can_come_back(studio: Studio, sto
     before = studio.show(story)
     kept = studio.delete(story)
     assert studio.stories() == []
-    studio.import_file(kept)
+    studio.import_file(kept, Listener())
     assert studio.show(story).steps == before.steps
 
 
