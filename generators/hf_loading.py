@@ -39,15 +39,19 @@ class Loaded:
     trained_context: int | None
 
 
-def load(target: str) -> Loaded:
+def load(target: str, *, exact: bool = False) -> Loaded:
     """Load on the GPU in bfloat16 (float16 where it lacks that), else on the CPU in float32.
+
+    Args:
+        target: a hub id, a local folder, or the path of a .gguf file.
+        exact: float32 on the GPU too.
 
     Raises:
         ModelUnavailable: missing, damaged, pickled, too large for the memory, or not to be fetched.
     """
     where = _where(target)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    device, dtype = _device()
+    device, dtype = _device(exact=exact)
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(**where, trust_remote_code=False)
         model: Any = AutoModelForCausalLM.from_pretrained(
@@ -92,9 +96,11 @@ def _where(target: str) -> dict[str, str]:
     return {"pretrained_model_name_or_path": target}
 
 
-def _device() -> tuple[str, torch.dtype]:
+def _device(*, exact: bool) -> tuple[str, torch.dtype]:
     if not torch.cuda.is_available():
         return "cpu", torch.float32
+    if exact:
+        return "cuda", torch.float32
     return "cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
 

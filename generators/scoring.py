@@ -1,7 +1,8 @@
 """How likely a transformers model finds a text that is given. Knows no story.
 
 An engine that writes tells the log-probability of what it chooses, not of a given text; here the same weights
-read prompt and text in one pass, on the CPU in float32.
+read prompt and text in one pass, in float32: two prompts' scores are compared, and in bfloat16 the starter's
+were off by 0.6 nats a paragraph, as much as many an item does.
 
 Prompts that differ in one item share a beginning, which is read once. It changes no score, and saves a
 quarter: thirteen prompts of 550 tokens, each without another item, and a text of 98 tokens take the starter
@@ -43,7 +44,7 @@ class TransformersScorer:
         if threads is not None:
             torch.set_num_threads(threads)
         with TRANSFORMERS:
-            loaded = load(target)
+            loaded = load(target, exact=True)
         self._model: Any = loaded.model
         self._most_tokens = loaded.trained_context
         self._prompts = Prompts(loaded.tokenizer, name)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import LlamaForCausalLM
 
+from storyloom.generators import hf_loading
 from storyloom.generators.hf_prompts import Prompts
 from storyloom.generators.scoring import TransformersScorer
 from storyloom.memory.errors import ModelFailed, ModelUnavailable, PromptTooLong, UnsupportedRequest
@@ -102,6 +103,13 @@ def test_a_model_that_takes_no_cache_reads_each_prompt_whole(
     assert stateful._cache([1, 2], None) is None
     found = [found.log_probability for found in stateful.score(EVERYTHING_AND_WITHOUT_EACH, PARAGRAPH)]
     assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_half_precision_is_for_writing_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    assert hf_loading._device(exact=True) == ("cuda", torch.float32)
+    assert hf_loading._device(exact=False) == ("cuda", torch.bfloat16)
 
 
 class TestBoundary:
