@@ -11,6 +11,9 @@ _INLINE = re.compile(r"([\\`*_\[\]<>&~|$^])")
 # Where a line begins: headings, lists, quotes, rules, definitions, numbered lists.
 _LINE_START = re.compile(r"^(?:([#+\-=:])|(\d{1,9})([.)]))")
 
+# At a heading's end they would be its closing marks.
+_CLOSING = re.compile(r"((?<![^ ])#+)$")
+
 
 def render(story: Story, steps: Sequence[Step], chapters: Mapping[int, str]) -> str:
     """The book as CommonMark; premise, plans and memory are no part of it.
@@ -29,7 +32,7 @@ def render(story: Story, steps: Sequence[Step], chapters: Mapping[int, str]) -> 
 
 
 def _heading(mark: str, title: str) -> str:
-    text = _escaped(" ".join(clean(title).split()))
+    text = _CLOSING.sub(r"\\\1", _escaped(" ".join(clean(title).split())))
     return f"{mark} {text}" if text else ""
 
 

@@ -1,4 +1,7 @@
-"""A story as plain text: its title and its paragraphs, a blank line between them."""
+"""A story as plain text: its title and its paragraphs, a blank line between them.
+
+One more stands before the title of a chapter, so that a reader and an import can tell it.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,5 +17,18 @@ def render(story: Story, steps: Sequence[Step], chapters: Mapping[int, str]) -> 
         steps: the paragraphs, oldest first.
         chapters: titles of chapters by the depth that begins them.
     """
-    body = (part for step in steps for part in (chapters.get(step.depth, ""), step.paragraph))
-    return joined(clean(part).strip() for part in (story.title, *body)) + "\n"
+    body = (
+        part
+        for step in steps
+        for part in (_chapter(chapters.get(step.depth, "")), clean(step.paragraph).strip())
+    )
+    return joined([_line(story.title), *body]) + "\n"
+
+
+def _chapter(title: str) -> str:
+    line = _line(title)
+    return f"\n{line}" if line else ""
+
+
+def _line(title: str) -> str:
+    return " ".join(clean(title).split())
