@@ -19,6 +19,7 @@ from storyloom.storage.vectors import VectorCache, from_bytes, to_bytes
 
 # Enough to read a long paragraph by, and never a whole document.
 _READ_PIECES = 3
+_ROWS_AT_A_TIME = 500
 # All of a row but its vector, which is most of it.
 _READ = (
     col(PassageRow.strand_id),
@@ -50,9 +51,12 @@ class Passages:
             StepConflict: there is a passage at one of these places already.
         """
         self._vectors = VectorCache()
-        self._session.add_all(_new_row(passage) for passage in passages)
         try:
-            self._session.flush()
+            for start in range(
+                0, len(passages), _ROWS_AT_A_TIME
+            ):  # a whole novel's rows would fill the memory
+                self._session.add_all(_new_row(one) for one in passages[start : start + _ROWS_AT_A_TIME])
+                self._session.flush()
         except IntegrityError as error:
             raise StepConflict(
                 "A passage stands at this place already: somebody else wrote the step first. "

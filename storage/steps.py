@@ -14,6 +14,8 @@ from storyloom.storage.ancestry import Span
 from storyloom.storage.passages import Passages
 from storyloom.storage.tables import StepRow, StoryRow, StrandRow
 
+_ROWS_AT_A_TIME = 500
+
 
 class Steps:
     """The steps of one unit of work. "Through ancestry" means that shared steps count as the strand's."""
@@ -117,8 +119,9 @@ class Steps:
 
     def restore(self, steps: Sequence[Step]) -> None:
         """Put steps in as they are, for an import that has checked their depths."""
-        self._session.add_all(rows.step_row(step) for step in steps)
-        self._session.flush()
+        for start in range(0, len(steps), _ROWS_AT_A_TIME):  # a whole novel's rows would fill the memory
+            self._session.add_all(rows.step_row(step) for step in steps[start : start + _ROWS_AT_A_TIME])
+            self._session.flush()
 
     def set_memory(
         self,

@@ -179,7 +179,7 @@ def ingest_figures(folder: Path, count: int) -> dict[str, Any]:
     """Seconds and memory of a manuscript of so many words, to the last vector."""
     embedder = MiniLMEmbedder()
     words = Words(_known_words(embedder), 2)
-    novel = folder / "novel.md"
+    novel = folder / "novel.txt"
     novel.write_text("\n\n".join(_manuscript(words, count)), "utf-8")
     embedder.embed([words.text(150)] * 64)
     database = Database(f"sqlite:///{folder / 'ingest.sqlite3'}")
@@ -212,7 +212,7 @@ def _known_words(embedder: MiniLMEmbedder) -> list[str]:
 def _manuscript(words: Words, count: int) -> Iterator[str]:
     for number in range(count // _PASSAGE_WORDS):
         if number % _A_CHAPTER == 0:
-            yield f"# Chapter {number // _A_CHAPTER + 1}"
+            yield f"Chapter {number // _A_CHAPTER + 1}"
         yield words.text(_PASSAGE_WORDS)
 
 
