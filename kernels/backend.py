@@ -18,6 +18,8 @@ Backend = Literal["auto", "reference", "triton"]
 Chosen = Literal["reference", "triton"]
 
 _log = logging.getLogger(__name__)
+# Looked up once: a traced call can't look for packages.
+_TRITON_INSTALLED = find_spec("triton") is not None
 
 
 def choose_backend(
@@ -63,7 +65,7 @@ def interpreted() -> bool:
 
 def _obstacle(tensor: Tensor) -> str:
     """Why Triton can't run on the tensor's device; empty when it can."""
-    if find_spec("triton") is None:
+    if not _TRITON_INSTALLED:
         return "the package triton isn't installed. Install it with: pip install triton."
     if tensor.is_cuda or (interpreted() and tensor.device.type == "cpu"):
         return ""
