@@ -28,7 +28,7 @@ from storyloom.app.summaries import is_due, summary
 from storyloom.memory.errors import ModelFailed, StepConflict
 from storyloom.memory.ports import Embedder, TextModel
 from storyloom.memory.recall import RecallRule
-from storyloom.memory.recall_query import next_step, question
+from storyloom.memory.recall_query import next_step
 from storyloom.memory.story import (
     Call,
     JobState,
@@ -112,15 +112,14 @@ class Recurrence:
         rule: how recall chooses.
 
     Attributes:
+        recalling: searches the past.
         lore: scans a story's lore for each step.
     """
 
     def __init__(self, *, database: Database, embedder: Embedder, rule: RecallRule) -> None:
         self._database = database
-        self._embedder = embedder
-        self.rule = rule
+        self.recalling = Recalling(database=database, embedder=embedder, rule=rule)
         self.lore = LoreKeeper(database=database, embedder=embedder)
-        self._recalling = Recalling(database=database, embedder=embedder, rule=rule)
         self._leases = Leases(database)
         self._indexes = Indexes(database)
 
@@ -149,13 +148,6 @@ class Recurrence:
                     self._release(lease)
         raise AssertionError("unreachable: the last try returns or raises")
 
-    def recall(
-        self, story: Story, segments: tuple[Segment, ...], query: str, before: int
-    ) -> tuple[Item, ...]:
-        """What long-term memory holds about a query, among the given ancestors and before a depth."""
-        rule = rule_of(story, self.rule)
-        return self._recalling.items(segments, question(query, story.language), before, rule=rule)
-
     def _step(self, strand: Strand, wish: Wish, seed: int, cast: Cast, listener: "_Journalling") -> Step:
         started = time.monotonic()
         past = self._load(strand)
@@ -180,11 +172,12 @@ class Recurrence:
             story = work.stories.get(strand.story_id)
             head = work.steps.head(strand.id)
             segments = work.steps.segments(strand.id)
-            plans = work.steps.recent_plans(strand.id, _RECENT_PLANS)
+            # A manuscript's paragraphs followed none.
+            plans = [plan for plan in work.steps.recent_plans(strand.id, _RECENT_PLANS) if plan]
             own = work.strands.get(strand.id)
             last = head.depth if head else 0
             # As many as recall leaves out, the last among them: none is ever shown twice.
-            first = last - rule_of(story, self.rule).recent + 1
+            first = last - rule_of(story, self.recalling.rule).recent + 1
             recent = work.steps.paragraphs(strand.id, first=first, last=last - 1)
         earlier = tuple(text for _, text in recent)
         return _Past(story, head, page_at(story, own, head).memory, segments, tuple(plans), earlier)
@@ -224,12 +217,12 @@ class Recurrence:
         return Plan(choice.text, choice.origin), choice.calls
 
     def _recalled(self, past: _Past, plan: Plan, listener: "_Journalling") -> tuple[Item, ...]:
-        rule = rule_of(past.story, self.rule)
+        rule = rule_of(past.story, self.recalling.rule)
         if past.head is None or past.depth - rule.recent <= 1:
             return ()
         listener.on_stage("recalling", past.depth)
         query = next_step(plan.text, past.head.paragraph, past.story.language)
-        return self._recalling.items(past.segments, query, before=past.depth - rule.recent, rule=rule)
+        return self.recalling.items(past.segments, query, before=past.depth - rule.recent, rule=rule)
 
     def _write(self, scene: Scene, cast: Cast, listener: "_Journalling") -> tuple[Draft, MemoryUpdate, Offer]:
         listener.on_stage("writing", scene.depth)
@@ -277,7 +270,7 @@ class Recurrence:
     def _commit(self, step: Step, written: _Written, lease: Lease) -> None:
         """Everything that the step brought, and the end of its job, in one transaction."""
         whole = Passage(strand_id=step.strand_id, depth=step.depth, text=step.paragraph)
-        passages = self._recalling.embedded([whole, *self._summary(step)])
+        passages = self.recalling.embedded([whole, *self._summary(step)])
         with self._database.unit_of_work() as work:
             work.steps.append(step)
             work.passages.add(passages)
