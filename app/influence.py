@@ -127,8 +127,8 @@ class Influence:
             provenance = work.provenance.get(step.strand_id, depth)
         if provenance.weaving is None:
             raise NotRecorded(
-                f"Step {depth} keeps no record of how its prompt was made: it comes from a manuscript, or from "
-                "a Storyloom that didn't keep it yet. Steps that are written from now on can be explained."
+                f"Step {depth} keeps no record of how its prompt was made: it comes from a manuscript, or "
+                "from a Storyloom that didn't keep it yet. Steps written from now on can be explained."
             )
         return step, provenance.slots, provenance.weaving
 

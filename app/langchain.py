@@ -22,7 +22,7 @@ from storyloom.app.shelf import Shelf
 from storyloom.app.wiring import open_memory
 from storyloom.memory import story as values
 from storyloom.memory.ports import Embedder
-from storyloom.memory.recall import Hit, RecallRule
+from storyloom.memory.recall import SEARCH_LIMIT, Hit, RecallRule
 from storyloom.memory.recall_query import question
 from storyloom.memory.text import clean
 from storyloom.memory.weaver import Item
@@ -49,7 +49,7 @@ class StoryRetriever(Opened, BaseRetriever):
     story: str
     strand: str | None = None
     k: int | None = Field(default=None, ge=1)
-    rule: RecallRule = RecallRule()
+    rule: RecallRule = RecallRule(limit=SEARCH_LIMIT)
     shelf: Annotated[Shelf, SkipValidation] = Field(exclude=True, repr=False)
     embedder: Annotated[Embedder, SkipValidation] = Field(exclude=True, repr=False)
     _opened: ExitStack = PrivateAttr(default_factory=ExitStack)

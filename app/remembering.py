@@ -13,12 +13,15 @@ from storyloom.app.memory_page import (
     read_page,
     write_page,
 )
-from storyloom.app.recurrence import Recurrence
+from storyloom.app.recalling import Recalling
 from storyloom.app.shelf import Shelf, revision
 from storyloom.app.stale_pages import later_pages
+from storyloom.app.story_settings import rule_of
 from storyloom.app.summaries import refresh_summaries
 from storyloom.memory.errors import InvalidText
 from storyloom.memory.page_changes import with_pin, with_proposal
+from storyloom.memory.recall import SEARCH_LIMIT
+from storyloom.memory.recall_query import question
 from storyloom.memory.short_term import rewritten
 from storyloom.memory.story import (
     Dropped,
@@ -55,12 +58,12 @@ class Remembering:
 
     Args:
         shelf: whose stories.
-        recurrence: searches the past as a step does.
+        recalling: searches the past as a step does.
     """
 
-    def __init__(self, shelf: Shelf, recurrence: Recurrence) -> None:
+    def __init__(self, shelf: Shelf, recalling: Recalling) -> None:
         self._shelf = shelf
-        self._recurrence = recurrence
+        self._recalling = recalling
 
     def page(self, reference: str, strand: str | None = None) -> ShortMemory:
         """The short-term memory that the next step will read."""
@@ -69,13 +72,17 @@ class Remembering:
             return read_page(work, story, line).memory
 
     def search(self, reference: str, query: str, strand: str | None = None) -> tuple[Item, ...]:
-        """Long-term memory's answer to a query, best first, with its scores."""
+        """Long-term memory's answer to a query, best first, with its scores.
+
+        It goes by the story's own rule, but shows more than a prompt has room for.
+        """
         asked = required(query, "query", LONGEST_PLAN)
         story, line = self._shelf.find(reference, strand)
         with self._shelf.database.unit_of_work(write=False) as work:
             segments = work.steps.segments(line.id)
             depth = work.steps.depth(line.id)
-        return self._recurrence.recall(story, segments, asked, before=depth + 1)
+        rule = rule_of(story, replace(self._recalling.rule, limit=SEARCH_LIMIT))
+        return self._recalling.items(segments, question(asked, story.language), depth + 1, rule=rule)
 
     def rewrite(self, reference: str, text: str, strand: str | None = None) -> ShortMemory:
         """Replace the page by a person's text; the old one becomes a revision."""

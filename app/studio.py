@@ -102,9 +102,9 @@ class Studio:
         self._embedding = embedding
         self._language = language
         self._trash = trash
-        self.remembering = Remembering(shelf, recurrence)
+        self.remembering = Remembering(shelf, recurrence.recalling)
         self.editing = Editing(shelf)
-        self.settings = StorySettings(shelf, recurrence.rule)
+        self.settings = StorySettings(shelf, recurrence.recalling.rule)
         self.lore = LoreShelf(shelf, recurrence.lore)
         self.rebuilding = Rebuilding(shelf, castings, embedding)
         self.influence = Influence(shelf, castings.templates, castings.scorer)

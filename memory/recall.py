@@ -8,6 +8,9 @@ from storyloom.memory.story import Candidate, PassageKind
 from storyloom.memory.text import words
 from storyloom.memory.weaver import Item
 
+# Whoever asks the past a question is shown more than a prompt has room for.
+SEARCH_LIMIT = 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecallRule:

@@ -253,13 +253,15 @@ def _places(ids: Integers) -> Callable[[Integers], Integers]:
 
         def look_up(wanted: Integers) -> Integers:
             places: Integers = table[wanted - first]
-            return places[places >= 0]
+            found: Integers = places[places >= 0]
+            return found
 
         return look_up
 
     def search(wanted: Integers) -> Integers:
-        places = np.searchsorted(ids, wanted)  # never past the end: no id is greater than the last
-        return places[ids[places] == wanted]
+        places: Integers = np.searchsorted(ids, wanted)  # never past the end: no id is greater than the last
+        found: Integers = places[ids[places] == wanted]
+        return found
 
     return search
 

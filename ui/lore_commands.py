@@ -38,9 +38,7 @@ Semantic = Annotated[bool | None, typer.Option(help="A likeness in meaning bring
 Enabled = Annotated[bool | None, typer.Option("--enable/--disable", help="Whether the writer is ever told.")]
 Sets = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", metavar="FIELD=VALUE", help="Any other field, as docs/lore_entries.md lists them. Repeatable."
-    ),
+    typer.Option("--set", metavar="FIELD=VALUE", help="Any other field of docs/lore_entries.md. Repeatable."),
 ]
 Description = Annotated[
     str | None, typer.Option(metavar="TEXT|@FILE", help="What a writer must know; - for stdin.")
