@@ -10,7 +10,8 @@ from storyloom.memory.ports import Embedder
 from storyloom.memory.story import Strand
 from storyloom.storage.database import Database
 
-_BATCH = 32
+FEW = 32  # passages that are embedded at once
+PASSAGES = "passages to embed"  # what the listener hears of
 
 
 class Embedding:
@@ -25,6 +26,8 @@ class Embedding:
         self._database = database
         self._embedder = embedder
         self._busy = threading.Lock()
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def missing(self, strand: Strand) -> int:
         """How many passages of a strand and its ancestors have no vector of this embedder."""
@@ -40,24 +43,37 @@ class Embedding:
         """
         total, done = self.missing(strand), 0
         while done < total:
-            if listener.cancelled():
+            if self._closed.is_set() or listener.cancelled():
                 raise Cancelled(f"Stopped. {done} of {total} passages were embedded; the rest comes later.")
-            listener.on_progress("passages to embed", done, total)
+            listener.on_progress(PASSAGES, done, total)
             made = self._batch(strand)
             if not made:
                 break
             done += made
         if done:
-            listener.on_progress("passages to embed", done, done)
+            listener.on_progress(PASSAGES, done, done)
         return done
 
+    def catch_up(self, strand: Strand, listener: Listener) -> None:
+        """Make missing vectors: a few of them at once, so that recall knows them; many in the background.
+
+        Raises:
+            ModelUnavailable: the embedder can't be loaded.
+            Cancelled: the listener asked to stop.
+        """
+        missing = self.missing(strand)
+        if missing > FEW:
+            self.fill_in_background(strand, listener)
+        elif missing:
+            self.fill(strand, listener)
+
     def fill_in_background(self, strand: Strand, listener: Listener) -> threading.Thread | None:
-        """The same beside whatever else goes on; None where nothing is missing or it is done already.
+        """Make every missing vector beside whatever else goes on; None where that is being done already.
 
         Until it is through, search finds what has no vector by its words. An error ends it quietly:
         the next search or step tells the same error where a person can act on it.
         """
-        if not self.missing(strand) or not self._busy.acquire(blocking=False):
+        if self._closed.is_set() or not self._busy.acquire(blocking=False):
             return None
 
         def fill() -> None:
@@ -67,15 +83,21 @@ class Embedding:
             finally:
                 self._busy.release()
 
-        thread = threading.Thread(target=fill, name="embedding", daemon=True)
-        thread.start()
-        return thread
+        self._thread = threading.Thread(target=fill, name="embedding", daemon=True)
+        self._thread.start()
+        return self._thread
+
+    def close(self) -> None:
+        """Stop what is done in the background, and wait until its batch is kept."""
+        self._closed.set()
+        if self._thread is not None:
+            self._thread.join()
 
     def _batch(self, strand: Strand) -> int:
         name = self._embedder.name
         with self._database.unit_of_work(write=False) as work:
             segments = work.steps.segments(strand.id)
-            passages = work.passages.missing_vectors(segments, embedder=name, limit=_BATCH)
+            passages = work.passages.missing_vectors(segments, embedder=name, limit=FEW)
         if not passages:
             return 0
         vectors = self._embedder.embed([passage.text for passage in passages])

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from storyloom.app.embedding import Embedding
+from storyloom.app.events import Listener
 from storyloom.app.given_text import LONGEST_MEMORY, LONGEST_PLAN, required
 from storyloom.app.memory_page import (
     SHORT_MEMORY,
@@ -59,11 +61,13 @@ class Remembering:
     Args:
         shelf: whose stories.
         recalling: searches the past as a step does.
+        embedding: makes the vectors that the search lacks.
     """
 
-    def __init__(self, shelf: Shelf, recalling: Recalling) -> None:
+    def __init__(self, shelf: Shelf, recalling: Recalling, embedding: Embedding) -> None:
         self._shelf = shelf
         self._recalling = recalling
+        self._embedding = embedding
 
     def page(self, reference: str, strand: str | None = None) -> ShortMemory:
         """The short-term memory that the next step will read."""
@@ -71,13 +75,17 @@ class Remembering:
         with self._shelf.database.unit_of_work(write=False) as work:
             return read_page(work, story, line).memory
 
-    def search(self, reference: str, query: str, strand: str | None = None) -> tuple[Item, ...]:
+    def search(
+        self, reference: str, query: str, strand: str | None = None, listener: Listener | None = None
+    ) -> tuple[Item, ...]:
         """Long-term memory's answer to a query, best first, with its scores.
 
-        It goes by the story's own rule, but shows more than a prompt has room for.
+        It goes by the story's own rule, but shows more than a prompt has room for. Vectors that it
+        lacks are made, in the background where there are many; the listener hears of them.
         """
         asked = required(query, "query", LONGEST_PLAN)
         story, line = self._shelf.find(reference, strand)
+        self._embedding.catch_up(line, listener or Listener())
         with self._shelf.database.unit_of_work(write=False) as work:
             segments = work.steps.segments(line.id)
             depth = work.steps.depth(line.id)

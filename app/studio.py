@@ -102,7 +102,7 @@ class Studio:
         self._embedding = embedding
         self._language = language
         self._trash = trash
-        self.remembering = Remembering(shelf, recurrence.recalling)
+        self.remembering = Remembering(shelf, recurrence.recalling, embedding)
         self.editing = Editing(shelf)
         self.settings = StorySettings(shelf, recurrence.recalling.rule)
         self.lore = LoreShelf(shelf, recurrence.lore)
@@ -176,6 +176,7 @@ class Studio:
         listener.on_stage("loading", 0)
         cast = self._castings.cast(model or story.settings.get("model"))
         first = self._checked_wish(wish or Wish(), line)
+        self._embedding.catch_up(line, listener)
         for number in range(paragraphs):
             if listener.cancelled():
                 raise Cancelled("Stopped between two paragraphs; everything written is kept.")

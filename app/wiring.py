@@ -32,6 +32,7 @@ def open_studio(settings: Settings, *, warm: bool = False) -> Iterator[Studio]:
     """
     with open_memory(settings) as (shelf, embedder):
         castings = _castings(settings, embedder)
+        embedding = Embedding(shelf.database, embedder)
         try:
             if warm:
                 castings.warm_up()
@@ -39,11 +40,12 @@ def open_studio(settings: Settings, *, warm: bool = False) -> Iterator[Studio]:
                 shelf=shelf,
                 recurrence=Recurrence(database=shelf.database, embedder=embedder, rule=RecallRule()),
                 castings=castings,
-                embedding=Embedding(shelf.database, embedder),
+                embedding=embedding,
                 language=settings.language,
                 trash=settings.trash_dir,
             )
         finally:
+            embedding.close()
             castings.close()
 
 

@@ -50,7 +50,7 @@ class LiveProgress(Progress):
     def on_plan(self, plan: str, depth: int) -> None:
         """A new paragraph begins."""
         super().on_plan(plan, depth)
-        self._draft = Draft(plan)
+        self._draft = Draft(plan, self._draft.beside)
 
     def on_text(self, text: str) -> None:
         """Show it at the next frame."""
@@ -66,11 +66,15 @@ class LiveProgress(Progress):
         """The paragraph stands as it was stored."""
         super().on_step(step)
         speed = self._draft.speed
-        self._draft = Draft()
+        self._draft = Draft(beside=self._draft.beside)
         self._print(Text(printable(f"{step.depth}. {step.plan}"), style="dim"))
         self._print(Text(printable(step.paragraph)))
         if speed:
             self._print(Text(f"{step.seconds:.1f} s, {speed:.0f} tokens/s", style="dim"))
+
+    def on_progress(self, what: str, done: int, total: int) -> None:
+        """Work beside the writing: shown under the draft at the next frame."""
+        self._draft.beside = f"{what}: {done:,} of {total:,}" if done < total else ""
 
     def on_notice(self, text: str) -> None:
         """Print it above the draft."""
@@ -99,8 +103,9 @@ class LiveProgress(Progress):
 class Draft:
     """The paragraph at hand, its plan and what goes on, as rich draws it."""
 
-    def __init__(self, plan: str = "") -> None:
+    def __init__(self, plan: str = "", beside: str = "") -> None:
         self.doing = ""
+        self.beside = beside
         self.is_streaming = False
         self._plan = plan
         self._text = ""
@@ -134,5 +139,6 @@ class Draft:
             room = max(_FEWEST_LINES, console.height - _LINES_LEFT_FREE)
             parts.append(Text("\n").join(lines[-room:]))
         meter = f" · {self.speed:.0f} tokens/s" if self.is_streaming and self.speed else ""
-        parts.append(Text(f"{self.doing} …{meter}" if self.doing else "", style="dim"))
+        doing = f"{self.doing} …{meter}" if self.doing else ""
+        parts.append(Text("   ".join(part for part in (doing, self.beside) if part), style="dim"))
         return [Group(*parts)]

@@ -16,6 +16,8 @@ _DOING: dict[Stage, str] = {
     "saving": "saving",
 }
 
+_MUCH = 100  # parts of other work that are worth a line
+
 
 class Progress(Listener):
     """Keeps what was committed, says on stderr what goes on, and knows when stopping can wait.
@@ -55,6 +57,11 @@ class Progress(Listener):
         """Keep a committed step."""
         self.steps.append(step)
         self._drafted = False
+
+    def on_progress(self, what: str, done: int, total: int) -> None:
+        """Work beside the writing: a line when much of it begins, and one when that ends."""
+        if total > _MUCH and done in {0, total}:
+            output.note(f"{what}: {done:,} of {total:,}")
 
     def on_notice(self, text: str) -> None:
         """Pass it on."""

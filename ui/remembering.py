@@ -1,11 +1,24 @@
 """``memory``: what a story remembers, printed, replaced or searched."""
 
+from storyloom.app.embedding import FEW, PASSAGES
+from storyloom.app.events import Listener
 from storyloom.app.offline import stay_offline
 from storyloom.app.settings import load_settings
 from storyloom.app.wiring import open_studio
 from storyloom.memory.errors import InvalidText
 from storyloom.memory.story import Revision, ShortMemory
 from storyloom.ui import given, output, shapes
+
+
+class _Told(Listener):
+    """Says what a search lacks."""
+
+    def on_progress(self, what: str, done: int, total: int) -> None:
+        if what == PASSAGES and not done and total > FEW:
+            output.note(
+                f"{total:,} passages are found by their words only, because they have no vector yet. "
+                "`storyloom memory STORY --rebuild` makes all of them."
+            )
 
 
 def show(reference: str, *, strand: str | None, as_json: bool) -> None:
@@ -34,7 +47,7 @@ def search(reference: str, query: str, *, strand: str | None, as_json: bool) -> 
     stay_offline(())
     with open_studio(settings) as studio:
         hits = studio.remembering.search(
-            given.spoken(reference, "story"), given.spoken(query, "query"), strand
+            given.spoken(reference, "story"), given.spoken(query, "query"), strand, _Told()
         )
     document = shapes.hits(hits)
     if as_json:

@@ -94,7 +94,8 @@ def test_it_is_continued_without_a_premise(studio: Studio, book: Path) -> None:
     assert studio.remembering.blame(story).notes[0].text in prompt
     list(studio.write(story, Listener(), wish=Wish(plan=TOLD[0])))
     recalled = [slot.text for slot in studio.provenance(story, 23).slots if slot.slot == "recall"]
-    assert recalled[0] == TOLD[0]
+    assert recalled
+    assert set(recalled) <= set(TOLD)
 
 
 @pytest.mark.parametrize("suffix", [".md", ".txt"])
