@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -261,15 +262,11 @@ def test_only_paragraphs_are_settled(studio: Studio, story: str, database: Datab
     studio.editing.paragraph(story, 3, NEW)
     note, *_ = studio.editing.stale(story)
     with database.unit_of_work() as work:
-        work.stale.add([type(note)(**{**_fields(note), "part": StalePart.PARAGRAPH, "depth": 5})])
+        work.stale.add([replace(note, part=StalePart.PARAGRAPH, depth=5)])
         work.commit()
     assert studio.editing.settle(story) == 1
     assert marks(studio, story) == AFTER_3
     assert studio.editing.settle(story) == 0
-
-
-def _fields(mark: object) -> dict[str, object]:
-    return {name: getattr(mark, name) for name in ("strand_id", "depth", "part", "cause", "created_at")}
 
 
 def test_a_file_takes_all_of_it_along(studio: Studio, story: str, tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def test_a_source_can_be_kept_and_rendered_after_the_file_changed(folder: Path) 
 
 def test_what_a_source_asks_for_is_known_unless_it_takes_in_others(folder: Path) -> None:
     templates = write(folder, CHAT)
-    assert templates.reads("chat", CHAT) == {"language", "plan", "recall"}
+    assert templates.reads("chat", CHAT) == frozenset({"language", "plan", "recall"})
     assert templates.reads("chat", '{% include "other.j2" %}') is None
     with pytest.raises(InvalidSetting, match=r"chat\.j2"):
         templates.reads("chat", "{{ broken")

@@ -3,14 +3,14 @@ import pytest
 from storyloom.memory.lore_patterns import LONGEST_PATTERN, BadPattern, Stopwatch, parsed
 
 
-def found(key, text):
+def found(key: str, text: str) -> bool:
     pattern = parsed(key)
     assert pattern is not None
     return Stopwatch().finds(pattern, text)
 
 
 @pytest.mark.parametrize("key", ["dragon", "a/b", "/a/b/", "/usr/bin", "//", "/home/user/x/q"])
-def test_a_key_without_the_form_is_plain(key):
+def test_a_key_without_the_form_is_plain(key: str) -> None:
     assert parsed(key) is None
 
 
@@ -35,14 +35,14 @@ def test_a_key_without_the_form_is_plain(key):
         (r"/\bétoile\b/", "une étoile brille"),
     ],
 )
-def test_javascripts_constructs_are_understood(key, text):
+def test_javascripts_constructs_are_understood(key: str, text: str) -> None:
     assert found(key, text)
 
 
 @pytest.mark.parametrize(
     ("key", "text"), [("/a$/", "a\n"), ("/[]/", "a"), ("/A/", "a"), (r"/\bking\b/", "liking")]
 )
-def test_what_javascript_does_not_find_is_not_found(key, text):
+def test_what_javascript_does_not_find_is_not_found(key: str, text: str) -> None:
     assert not found(key, text)
 
 
@@ -59,12 +59,12 @@ def test_what_javascript_does_not_find_is_not_found(key, text):
         r"/\p{Nonsense}/",
     ],
 )
-def test_what_is_no_expression_of_javascript_is_refused(key):
+def test_what_is_no_expression_of_javascript_is_refused(key: str) -> None:
     with pytest.raises(BadPattern):
         parsed(key)
 
 
-def test_patterns_are_bounded_in_length_and_depth():
+def test_patterns_are_bounded_in_length_and_depth() -> None:
     with pytest.raises(BadPattern, match="longer than"):
         parsed("/" + "a" * (LONGEST_PATTERN + 1) + "/")
     with pytest.raises(BadPattern, match="nested"):
@@ -80,20 +80,21 @@ def test_patterns_are_bounded_in_length_and_depth():
         ("/((a{1,1000}){1,1000}){1,1000}x/", "a" * 500),
     ],
 )
-def test_a_catastrophic_expression_ends_within_the_limit(key, text):
+def test_a_catastrophic_expression_ends_within_the_limit(key: str, text: str) -> None:
     with pytest.raises(TimeoutError, match="too long"):
         found(key, text)
 
 
-def test_the_classic_catastrophe_is_only_slow_in_long_texts():
+def test_the_classic_catastrophe_is_only_slow_in_long_texts() -> None:
     assert not found("/(a+)+$/", "a" * 40 + "b")
     assert found("/(a+)+$/", "a" * 5000)
 
 
-def test_all_searches_together_have_a_limit():
+def test_all_searches_together_have_a_limit() -> None:
     readings = iter([0.0, 0.7, 0.7, 1.4])
     stopwatch = Stopwatch(clock=lambda: next(readings))
     pattern = parsed("/a/")
+    assert pattern is not None
     assert stopwatch.finds(pattern, "a")
     assert stopwatch.finds(pattern, "a")
     with pytest.raises(TimeoutError, match="used up"):

@@ -1,46 +1,59 @@
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storyloom.memory.lore import Logic, LoreEntry, LoreSettings, Position
-from storyloom.memory.lore_results import Cause, LoreState, Obstacle
+from storyloom.memory.lore_results import Cause, LoreScan, LoreState, Obstacle
 from storyloom.memory.lore_scan import Seen, scan
 from storyloom.memory.text import count_words
 
 DEFAULTS = LoreSettings()
 
 
-def entry(id_, *keys, content=None, **fields):
+def entry(id_: str, *keys: str, content: str | None = None, **fields: Any) -> LoreEntry:
     return LoreEntry(id=id_, keys=keys, content=f"About {id_}." if content is None else content, **fields)
 
 
-def look(book, text="", *, choices=DEFAULTS, budget=None, state=None, depth=9, paragraphs=None, **seen):
+def look(
+    book: Sequence[LoreEntry],
+    text: str = "",
+    *,
+    choices: LoreSettings = DEFAULTS,
+    budget: int | None = None,
+    state: LoreState | None = None,
+    depth: int = 9,
+    paragraphs: tuple[str, ...] | None = None,
+    **further: Any,
+) -> LoreScan:
     paragraphs = (text,) if paragraphs is None else paragraphs
-    seen = Seen(depth=depth, paragraphs=paragraphs, **seen)
+    seen = Seen(depth=depth, paragraphs=paragraphs, **further)
     return scan(book, seen, choices, count=count_words, budget=budget, state=state)
 
 
-def fired(*args, **kwargs):
+def fired(*args: Any, **kwargs: Any) -> list[str]:
     return [one.entry.id for one in look(*args, **kwargs).fired]
 
 
-def held(*args, **kwargs):
+def held(*args: Any, **kwargs: Any) -> dict[str, Obstacle]:
     return {one.entry.id: one.obstacle for one in look(*args, **kwargs).held}
 
 
 # Keys
 
 
-def test_a_key_fires_its_entry_and_says_where_it_stood():
+def test_a_key_fires_its_entry_and_says_where_it_stood() -> None:
     (one,) = look([entry("cow", "Bessie", "cow")], "The cow slept.").fired
     assert (one.entry.id, one.text, one.tokens, one.source) == ("cow", "About cow.", 2, "lore:cow")
     assert str(one.why) == "key 'cow' in step:8"
 
 
-def test_the_nearest_text_is_named():
+def test_the_nearest_text_is_named() -> None:
     (one,) = look([entry("a", "cow")], paragraphs=("cow", "cow"), plan="The cow wakes.").fired
     assert one.why.where == "plan"
 
@@ -58,32 +71,32 @@ def test_the_nearest_text_is_named():
         (Logic.NOT_ALL, "king sword crown", False),
     ],
 )
-def test_secondary_keys_count_as_the_logic_says(logic, text, fires):
+def test_secondary_keys_count_as_the_logic_says(logic: Logic, text: str, fires: bool) -> None:
     one = entry("a", "king", secondary_keys=("sword", "crown"), logic=logic)
     assert fired([one], text) == ["a"] * fires
 
 
 @pytest.mark.parametrize("logic", Logic)
-def test_secondary_keys_alone_fire_nothing(logic):
+def test_secondary_keys_alone_fire_nothing(logic: Logic) -> None:
     assert fired([entry("a", "king", secondary_keys=("sword",), logic=logic)], "sword crown") == []
 
 
-def test_entries_that_are_off_or_have_no_key_stay_silent():
+def test_entries_that_are_off_or_have_no_key_stay_silent() -> None:
     assert fired([entry("off", "king", enabled=False), entry("none"), entry("blank", " ")], "king") == []
 
 
-def test_a_constant_entry_needs_no_key():
+def test_a_constant_entry_needs_no_key() -> None:
     assert [str(one.why) for one in look([entry("a", constant=True)]).fired] == ["constant"]
 
 
-def test_what_an_entry_leaves_open_is_the_books():
+def test_what_an_entry_leaves_open_is_the_books() -> None:
     book = [entry("own", "rose", case_sensitive=True), entry("open", "rose"), entry("part", "ros")]
     assert fired(book, "Rose") == ["open"]
     assert fired(book, "Rose", choices=replace(DEFAULTS, case_sensitive=True)) == []
     assert fired(book, "rose", choices=replace(DEFAULTS, whole_words=False)) == ["own", "open", "part"]
 
 
-def test_macros_in_keys_and_texts_are_names():
+def test_macros_in_keys_and_texts_are_names() -> None:
     one = entry("a", "{{char}}", "/^{{user}}$/", content="{{char}} {{user}} {{x}}")
     result = look([one], "A. waits", names={"char": "A.", "user": "x"}, plan="AB")
     assert [found.text for found in result.fired] == ["A. x {{x}}"]
@@ -93,7 +106,7 @@ def test_macros_in_keys_and_texts_are_names():
 # Depth
 
 
-def test_each_entry_looks_as_far_back_as_it_says():
+def test_each_entry_looks_as_far_back_as_it_says() -> None:
     book = [entry("book", "x"), entry("none", "x", scan_depth=0), entry("far", "x", scan_depth=3)]
     past = ("x", "", "")
     assert fired(book, paragraphs=past) == ["far"]
@@ -101,13 +114,13 @@ def test_each_entry_looks_as_far_back_as_it_says():
     assert fired(book, paragraphs=past, plan="x") == ["book", "none", "far"]
 
 
-def test_other_sources_are_looked_at_only_for_those_who_ask():
+def test_other_sources_are_looked_at_only_for_those_who_ask() -> None:
     book = [entry("asks", "x", scans=("premise",)), entry("other", "x", scans=("notes",)), entry("no", "x")]
     (one,) = look(book, sources={"premise": "x"}).fired
     assert (one.entry.id, one.why.where) == ("asks", "premise")
 
 
-def test_too_few_activations_look_further_back():
+def test_too_few_activations_look_further_back() -> None:
     book = [entry("near", "n"), entry("mid", "m"), entry("far", "f"), entry("own", "f", scan_depth=1)]
     past = ("f", "m", "", "n")
     choices = replace(DEFAULTS, scan_depth=1, min_activations=2)
@@ -117,7 +130,7 @@ def test_too_few_activations_look_further_back():
     assert fired(book, paragraphs=past, choices=bounded) == ["near"]
 
 
-def test_what_was_found_further_back_may_fire_others():
+def test_what_was_found_further_back_may_fire_others() -> None:
     book = [entry("far", "f", content="n"), entry("next", "n")]
     choices = replace(DEFAULTS, scan_depth=0, min_activations=1)
     assert fired(book, paragraphs=("f", ""), choices=choices) == ["far", "next"]
@@ -126,7 +139,7 @@ def test_what_was_found_further_back_may_fire_others():
 # Recursion
 
 
-def test_an_entrys_text_fires_others():
+def test_an_entrys_text_fires_others() -> None:
     book = [entry("a", "Bessie", content="A friend of Rufus."), entry("b", "Rufus")]
     assert [str(one.why) for one in look(book, "Bessie").fired] == [
         "key 'Bessie' in step:8",
@@ -135,29 +148,29 @@ def test_an_entrys_text_fires_others():
     assert fired(book, "Bessie", choices=replace(DEFAULTS, recursive=False)) == ["a"]
 
 
-def test_keys_of_text_and_recursion_count_together():
+def test_keys_of_text_and_recursion_count_together() -> None:
     book = [entry("a", "x", content="sword"), entry("b", "x", secondary_keys=("sword",))]
     assert fired(book, "x") == ["a", "b"]
 
 
-def test_recursion_can_be_closed_to_and_from_an_entry():
+def test_recursion_can_be_closed_to_and_from_an_entry() -> None:
     start = entry("start", "x", content="y")
     assert held([start, entry("closed", "y", exclude_recursion=True)], "x") == {"closed": Obstacle.RECURSION}
     assert fired([replace(start, prevent_recursion=True), entry("b", "y")], "x") == ["start"]
 
 
-def test_recursion_ends_after_its_most_rounds():
+def test_recursion_ends_after_its_most_rounds() -> None:
     chain = [entry(f"e{n}", f"k{n}", content=f"k{n + 1}") for n in range(6)]
     assert len(fired(chain, "k0")) == 6
     assert len(fired(chain, "k0", choices=replace(DEFAULTS, max_recursion=2))) == 3
 
 
-def test_a_cycle_fires_each_entry_once():
+def test_a_cycle_fires_each_entry_once() -> None:
     book = [entry("a", "x", "z", content="y"), entry("b", "y", content="z x"), entry("c", "z", content="z")]
     assert Counter(fired(book, "x")) == Counter("abc")
 
 
-def test_levels_of_recursion_open_one_after_the_other():
+def test_levels_of_recursion_open_one_after_the_other() -> None:
     first = entry("first", "x", content="spark")
     one = entry("one", "x", delay_until_recursion=1)
     two = entry("two", "x", delay_until_recursion=2, secondary_keys=("about one",))
@@ -170,14 +183,14 @@ def test_levels_of_recursion_open_one_after_the_other():
 # Chance, groups, filters
 
 
-def test_probability_is_a_draw_of_the_steps_seed():
+def test_probability_is_a_draw_of_the_steps_seed() -> None:
     book = [entry("a", "x", probability=30), entry("never", "x", probability=0)]
     times = sum(bool(fired(book, "x", seed=seed)) for seed in range(1000))
     assert 250 < times < 350
     assert held(book, "x", seed=0)["never"] is Obstacle.PROBABILITY
 
 
-def test_an_unlucky_entry_gets_no_second_chance_and_its_group_is_free():
+def test_an_unlucky_entry_gets_no_second_chance_and_its_group_is_free() -> None:
     book = [
         entry("winner", "x", groups=("g",), group_override=True, probability=0),
         entry("loser", "x", groups=("g",)),
@@ -187,13 +200,13 @@ def test_an_unlucky_entry_gets_no_second_chance_and_its_group_is_free():
     assert held(book, "x") == {"winner": Obstacle.PROBABILITY}
 
 
-def test_a_group_that_fired_is_closed_to_recursion():
+def test_a_group_that_fired_is_closed_to_recursion() -> None:
     book = [entry("a", "x", content="y", groups=("g",)), entry("b", "y", groups=("g",), group_override=True)]
     assert fired(book, "x") == ["a"]
     assert held(book, "x") == {"b": Obstacle.GROUP}
 
 
-def test_group_scoring_counts_the_keys_found():
+def test_group_scoring_counts_the_keys_found() -> None:
     book = [
         entry("plain", "song", "sing", groups=("g",)),
         entry("ghosts", "song", "sing", "ghosts", groups=("g",)),
@@ -204,7 +217,7 @@ def test_group_scoring_counts_the_keys_found():
     assert drawn == {("plain",), ("ghosts",)}
 
 
-def test_filters_ask_for_characters_and_triggers():
+def test_filters_ask_for_characters_and_triggers() -> None:
     book = [
         entry("mara", "x", characters=("mara",)),
         entry("not", "x", characters=("Mara", "Tom"), without_characters=True),
@@ -218,7 +231,7 @@ def test_filters_ask_for_characters_and_triggers():
     assert "swipe" in fired(book, "x", trigger="swipe")
 
 
-def test_a_semantic_entry_fires_by_its_likeness_or_its_key():
+def test_a_semantic_entry_fires_by_its_likeness_or_its_key() -> None:
     book = [
         entry("near", semantic=True),
         entry("far", semantic=True),
@@ -238,7 +251,7 @@ def test_a_semantic_entry_fires_by_its_likeness_or_its_key():
 # Budget and order
 
 
-def test_the_budget_takes_constant_ones_first_then_the_highest_order():
+def test_the_budget_takes_constant_ones_first_then_the_highest_order() -> None:
     book = [
         entry("low", "x", order=1, content="a b c"),
         entry("high", "x", order=9, content="a b c"),
@@ -248,7 +261,7 @@ def test_the_budget_takes_constant_ones_first_then_the_highest_order():
     assert held(book, "x", budget=6) == {"low": Obstacle.BUDGET}
 
 
-def test_after_the_first_that_does_not_fit_only_those_enter_that_ignore_the_budget():
+def test_after_the_first_that_does_not_fit_only_those_enter_that_ignore_the_budget() -> None:
     book = [
         entry("large", "x", order=9, content="a b c d"),
         entry("small", "x", order=5, content="y"),
@@ -259,7 +272,7 @@ def test_after_the_first_that_does_not_fit_only_those_enter_that_ignore_the_budg
     assert held(book, "x", budget=3) == {"large": Obstacle.BUDGET, "small": Obstacle.BUDGET}
 
 
-def test_direct_mentions_come_before_recursion():
+def test_direct_mentions_come_before_recursion() -> None:
     book = [
         entry("second", "y", order=999),
         entry("first", "x", content="y"),
@@ -268,7 +281,7 @@ def test_direct_mentions_come_before_recursion():
     assert fired(book, "x", budget=2) == ["first", "direct"]
 
 
-def test_the_prompts_order_is_position_depth_and_order():
+def test_the_prompts_order_is_position_depth_and_order() -> None:
     book = [
         entry("note", constant=True, position=Position.BEFORE_NOTE),
         entry("near", constant=True, position=Position.AT_DEPTH, depth=0),
@@ -283,7 +296,7 @@ def test_the_prompts_order_is_position_depth_and_order():
 # What must hold of any book
 
 
-def test_a_catastrophic_expression_is_a_problem_of_its_entry_alone():
+def test_a_catastrophic_expression_is_a_problem_of_its_entry_alone() -> None:
     book = [entry("bad", "/(a|aa)+$/", "honey"), entry("good", "/hon(e|i)y/"), entry("odd", "/(/")]
     result = look(book, "a" * 80 + "b honey /(/")
     assert [one.entry.id for one in result.fired] == ["bad", "good", "odd"]
@@ -291,14 +304,14 @@ def test_a_catastrophic_expression_is_a_problem_of_its_entry_alone():
     assert "takes too long" in result.problems[1].text
 
 
-def test_ten_thousand_entries_that_name_each_other_in_a_circle():
+def test_ten_thousand_entries_that_name_each_other_in_a_circle() -> None:
     many = 10_000
     book = [entry(f"e{n}", f"name {n}.", content=f"See name {(n + 1) % many}.") for n in range(many)]
     assert len(fired(book, "name 77.", budget=300)) == 100
     assert len(fired(book, "name 77.")) == many
 
 
-def test_a_book_of_expressions_is_bounded_as_a_whole():
+def test_a_book_of_expressions_is_bounded_as_a_whole() -> None:
     long = "x" * 1990
     book = [entry(f"e{number}", f"/{long}{number}/") for number in range(101)]
     problems = look(book).problems
@@ -306,7 +319,7 @@ def test_a_book_of_expressions_is_bounded_as_a_whole():
     assert "200,000 characters" in problems[0].text
 
 
-def test_many_levels_and_absurd_depths_end():
+def test_many_levels_and_absurd_depths_end() -> None:
     book = [
         entry(f"e{number}", "x", delay_until_recursion=number, scan_depth=10**12) for number in range(3000)
     ]
@@ -318,7 +331,7 @@ PHRASES = st.lists(WORDS, max_size=4).map(" ".join)
 
 
 @st.composite
-def books(draw):
+def books(draw: st.DrawFn) -> list[LoreEntry]:
     return [
         LoreEntry(
             id=f"e{number}",
@@ -352,7 +365,9 @@ def books(draw):
     fewest=st.integers(0, 4),
     shuffled=st.randoms(use_true_random=False),
 )
-def test_any_book_ends_within_its_budget_the_same_each_time(book, past, budget, seed, fewest, shuffled):
+def test_any_book_ends_within_its_budget_the_same_each_time(
+    book: list[LoreEntry], past: list[str], budget: int | None, seed: int, fewest: int, shuffled: Random
+) -> None:
     choices = replace(DEFAULTS, min_activations=fewest)
     state = LoreState()
     for depth in (3, 4):

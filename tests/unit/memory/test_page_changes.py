@@ -22,7 +22,8 @@ def note(depth: int, word: str = "") -> Note:
 
 def written(count: int, max_words: int, *, first: ShortMemory | None = None, anew: int = 0) -> _Steps:
     """The page after each step, with what it brought and took out; the note of ``anew`` is another."""
-    memory, steps = first or ShortMemory((PREMISE,)), []
+    memory = first or ShortMemory((PREMISE,))
+    steps: _Steps = []
     for depth in range(1, count + 1):
         new = note(depth, "other" if depth == anew else "")
         memory, dropped = remember(memory, new, max_words=max_words)
