@@ -13,12 +13,13 @@ from typing import Annotated, Any, Self
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
-from pydantic import Field, PrivateAttr, SkipValidation
+from pydantic import Field, PrivateAttr, SkipValidation, field_validator
 
 from storyloom.app.langchain_store import Opened, StoryStore
 from storyloom.app.recalling import Recalling
 from storyloom.app.settings import load_settings
 from storyloom.app.shelf import Shelf
+from storyloom.app.story_settings import rule_of
 from storyloom.app.wiring import open_memory
 from storyloom.memory import story as values
 from storyloom.memory.ports import Embedder
@@ -39,9 +40,9 @@ class StoryRetriever(Opened, BaseRetriever):
     Attributes:
         story: the story's id, the beginning of it, or its title.
         strand: the strand's id, the beginning of it, or its name; the main one by default.
-        k: most results; by default the rule's ``limit``. A call of ``invoke`` can be given another.
-        rule: how recall chooses. Below its ``threshold`` nothing is found, so that there can be fewer than
-            ``k`` results.
+        k: most results; by default the rule's. A call of ``invoke`` can be given another.
+        rule: fields of ``RecallRule`` that win over the story's own. Below the ``threshold`` nothing is
+            found, so that there can be fewer than ``k`` results.
         shelf: whose stories.
         embedder: makes the queries' vectors.
     """
@@ -49,10 +50,17 @@ class StoryRetriever(Opened, BaseRetriever):
     story: str
     strand: str | None = None
     k: int | None = Field(default=None, ge=1)
-    rule: RecallRule = RecallRule(limit=SEARCH_LIMIT)
+    rule: Mapping[str, int | float] = Field(default_factory=dict)
     shelf: Annotated[Shelf, SkipValidation] = Field(exclude=True, repr=False)
     embedder: Annotated[Embedder, SkipValidation] = Field(exclude=True, repr=False)
     _opened: ExitStack = PrivateAttr(default_factory=ExitStack)
+
+    @field_validator("rule")
+    @classmethod
+    def _checked_rule(cls, rule: Mapping[str, int | float]) -> Mapping[str, int | float]:
+        if unknown := sorted(set(rule) - set(RecallRule.__dataclass_fields__)):
+            raise ValueError(f"a recall rule has no {', '.join(unknown)}")
+        return rule
 
     @classmethod
     def open(cls, story: str, *, home: str | Path | None = None, **fields: Any) -> Self:
@@ -86,7 +94,9 @@ class StoryRetriever(Opened, BaseRetriever):
             segments = work.steps.segments(line.id)
             depth = work.steps.depth(line.id)
             chapters = work.chapters.path(line.id)
-        rule = replace(self.rule, limit=k or self.k or self.rule.limit)
+        given: dict[str, Any] = {**self.rule}
+        rule = replace(rule_of(story, RecallRule(limit=SEARCH_LIMIT)), **given)
+        rule = replace(rule, limit=k or self.k or rule.limit)
         recalling = Recalling(database=self.shelf.database, embedder=self.embedder, rule=rule)
         hits = recalling.hits(segments, question(clean(query), story.language), before=depth + 1)
         with self.shelf.database.unit_of_work(write=False) as work:
