@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Any
 
 from storyloom.app.events import Listener
+from storyloom.memory.story import Story
 from storyloom.ui import output
 from storyloom.ui.stopping import Stop
 
@@ -14,9 +15,13 @@ class Bars(Listener):
 
     Args:
         stop: hears the signals; the work asks between its parts.
+
+    Attributes:
+        story: the story, once it was made.
     """
 
     def __init__(self, stop: Stop) -> None:
+        self.story: Story | None = None
         self._stop = stop
         self._tasks: dict[str, Any] = {}
         self._bars: Any = None
@@ -46,6 +51,10 @@ class Bars(Listener):
         self._stop.patient = False
         if self._bars is not None:
             self._bars.stop()
+
+    def on_story(self, story: Story) -> None:
+        """Keep the story, so that a stop can name it."""
+        self.story = story
 
     def on_progress(self, what: str, done: int, total: int) -> None:
         """Move the bar of this kind of work."""

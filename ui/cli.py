@@ -323,12 +323,15 @@ def export(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .json that Storyloom exported.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A manuscript (.txt .md), or a .json that was exported.")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Bring a story in from a file.
+    """Bring in a manuscript, or a story that was exported.
 
-    Its ids are kept, and a story that is already here is refused.
+    Of a manuscript each paragraph becomes a step and headings begin chapters; no model runs. A .json
+    keeps its ids, and a story that is already here is refused.
     """
     from storyloom.ui import keeping
 

@@ -1,21 +1,32 @@
 """``edit``, ``revisions``, ``undo``, ``settings``, and what ``memory`` says of stale parts and rebuilds."""
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
 from storyloom.app.events import Cancelled
+from storyloom.app.lore_edits import CHARACTER, LORE
+from storyloom.app.memory_page import REBUILT_MEMORY, SHORT_MEMORY
 from storyloom.app.offline import stay_offline
 from storyloom.app.settings import Settings, load_settings
+from storyloom.app.studio import Studio
 from storyloom.app.wiring import open_studio
 from storyloom.memory.errors import InvalidSetting
-from storyloom.memory.story import Stale
+from storyloom.memory.story import Revision, Stale
 from storyloom.ui import given, output, shapes
 from storyloom.ui.bars import Bars
 from storyloom.ui.fetching import fetch_missing
 from storyloom.ui.stopping import Stop
 
 _SHOWN = 100  # characters of a revision's old value
+_CALLED = {
+    SHORT_MEMORY: "short-term memory",
+    REBUILT_MEMORY: "short-term memory, made again",
+    LORE: "lore",
+    CHARACTER: "character",
+}
 
 
 def edit(reference: str, depth: int, text: str, *, strand: str | None, as_json: bool) -> None:
@@ -25,6 +36,9 @@ def edit(reference: str, depth: int, text: str, *, strand: str | None, as_json: 
         edited = studio.editing.paragraph(reference, depth, given.text(text, "paragraph"), strand)
     if as_json:
         output.emit({"step": shapes.step(edited.step), "stale": [shapes.stale(one) for one in edited.stale]})
+        return
+    if not edited.stale:
+        output.note(f"Step {depth} says that already; nothing was changed.")
         return
     output.note(f"Step {depth} was replaced; `storyloom undo {reference!r}` brings the old text back.")
     output.note(
@@ -43,7 +57,7 @@ def revisions(reference: str, *, as_json: bool) -> None:
     for one in found:
         place = f"  step {one.depth}" if one.depth else ""
         old = " ".join(one.old.split())
-        output.say(f"{one.id}  {one.created_at:%Y-%m-%d %H:%M}  {one.subject}{place}  was: {old[:_SHOWN]}")
+        output.say(f"{one.id}  {one.created_at:%Y-%m-%d %H:%M}  {_called(one)}{place}  was: {old[:_SHOWN]}")
     if not found:
         output.note("Nothing was edited by hand yet.")
 
@@ -56,7 +70,7 @@ def undo(reference: str, which: str, *, as_json: bool) -> None:
         output.emit({"undone": shapes.revision(undone)})
     else:
         place = f" of step {undone.depth}" if undone.depth else ""
-        output.say(f"The {undone.subject}{place} is what it was before the edit {undone.id}.")
+        output.say(f"The {_called(undone)}{place} is what it was before the edit {undone.id}.")
 
 
 def stale(reference: str, *, strand: str | None, as_json: bool) -> None:
@@ -77,12 +91,12 @@ def rebuild(reference: str, *, strand: str | None, as_json: bool) -> None:
     settings = load_settings()
     reference = given.spoken(reference, "story")
     with Stop() as stop, open_studio(settings) as studio:
-        _prepare(settings, studio.show(reference, strand, last=0).story.settings.get("model"))
+        _prepare(settings, studio, reference, strand)
         with Bars(stop) as bars:
             try:
                 made = studio.rebuilding.rebuild(reference, bars, strand)
             except (Cancelled, KeyboardInterrupt) as error:
-                output.note(str(error))
+                output.note(str(error) if isinstance(error, Cancelled) else "Stopped.")
                 raise typer.Exit(stop.exit_code) from error
     document = {"notes": made.notes, "pages": made.pages, "kept": made.kept, "vectors": made.vectors}
     if as_json:
@@ -116,7 +130,7 @@ def settings(reference: str, changes: Sequence[str], *, as_json: bool) -> None:
         return
     for name, value in found.items():
         if not wanted or name in wanted:
-            output.say(f"{name} = {'' if value is None else value}")
+            output.say(f"{name} = {_told(value)}")
 
 
 def _pair(change: str) -> tuple[str, str]:
@@ -126,8 +140,26 @@ def _pair(change: str) -> tuple[str, str]:
     return name.strip(), given.text(value, name)
 
 
-def _prepare(settings: Settings, spec: str | None) -> None:
-    specs = [settings.models.get("memory_keeper") or spec or settings.model]
+def _told(value: Any) -> str:
+    """A value as a person sets it."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _called(edit: Revision) -> str:
+    """What was edited, in words."""
+    return _CALLED.get(edit.subject, edit.subject.replace(":", " "))
+
+
+def _prepare(settings: Settings, studio: Studio, reference: str, strand: str | None) -> None:
+    """Fetch the memory keeper's model, where a note has to be made again."""
+    if not studio.rebuilding.needs_model(reference, strand):
+        stay_offline(())
+        return
+    own = studio.show(reference, strand, last=0).story.settings.get("model")
+    named = settings.models.get("memory_keeper") or settings.models.get("writer")
+    specs = [named or own or settings.model]
     stay_offline(specs)
     fetch_missing(settings, specs)
 

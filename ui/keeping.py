@@ -52,7 +52,9 @@ def import_file(file: Path, *, as_json: bool) -> None:
         try:
             story = studio.import_file(file, bars)
         except (Cancelled, KeyboardInterrupt) as error:
-            output.note(f"Stopped. {error}")
+            output.note(str(error) if isinstance(error, Cancelled) else "Stopped.")
+            if bars.story is not None:
+                output.note(f"The whole text is here as {bars.story.id}; its first search or step goes on.")
             raise typer.Exit(stop.exit_code) from error
     if as_json:
         output.emit({"story": shapes.story(story)})

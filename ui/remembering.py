@@ -9,6 +9,8 @@ from storyloom.memory.errors import InvalidText
 from storyloom.memory.story import Revision, ShortMemory
 from storyloom.ui import given, output, shapes
 
+_MOST_DIGITS = 9  # of a step
+
 
 class _Told(Listener):
     """Says what a search lacks."""
@@ -54,7 +56,9 @@ def search(reference: str, query: str, *, strand: str | None, as_json: bool) -> 
         output.emit(document)
         return
     for hit in document["hits"]:
-        output.say(f"step {hit['depth']}, score {hit['score']:.2f}\n{hit['text']}\n")
+        kind = hit["source"].partition(":")[0]
+        place = f"{kind} {hit['depth']}" if hit["depth"] else kind
+        output.say(f"{place}, score {hit['score']:.2f}\n{hit['text']}\n")
     if not hits:
         output.note("Nothing in the story answers to that.")
 
@@ -124,6 +128,6 @@ def decide(reference: str, which: str, *, approve: bool, strand: str | None, as_
 def _depth(which: str) -> int | None:
     if which.strip().lower() == "all":
         return None
-    if not which.strip().isdecimal():
+    if not which.strip().isdecimal() or len(which) > _MOST_DIGITS:
         raise InvalidText(f"{which[:40]!r} is no step. Give a step's number, or all.")
     return int(which)

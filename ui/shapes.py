@@ -128,7 +128,7 @@ def hits(values: Iterable[Item]) -> Json:
     return {
         "hits": [
             {
-                "depth": int(one.source.rpartition(":")[2]),
+                "depth": _depth(one.source),
                 "text": one.text,
                 "score": one.score,
                 "parts": dict(one.parts),
@@ -137,6 +137,12 @@ def hits(values: Iterable[Item]) -> Json:
             for one in values
         ]
     }
+
+
+def _depth(source: str) -> int:
+    """The step that a source stands at; 0 for what belongs to the whole story, as lore does."""
+    kind, _, place = source.partition(":")
+    return int(place.rpartition(":")[2]) if kind in {"step", "summary"} else 0
 
 
 def provenance(value: Provenance) -> Json:

@@ -82,3 +82,17 @@ def test_speed_is_pieces_a_second() -> None:
     draft._first -= 2.0
     draft.add(" knocked")
     assert 0.4 < draft.speed <= 0.5
+
+
+def test_work_beside_the_writing_stands_under_the_draft_until_it_is_done() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    progress = LiveProgress(Stop(), console)
+    try:
+        progress.on_progress("passages to embed", 32, 2000)
+        progress.on_plan("Mara knocks.", 3)
+        progress.show_stage("step 3: writing")
+        assert "step 3: writing …   passages to embed:" in drawn(progress._draft)
+        progress.on_progress("passages to embed", 2000, 2000)
+        assert "embed" not in drawn(progress._draft)
+    finally:
+        progress.close()

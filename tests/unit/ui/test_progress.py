@@ -60,3 +60,10 @@ def test_printed_is_what_was_committed(story: Story, step: Step, capsys: pytest.
     )
     assert progress.steps == [step]
     assert progress.story == story
+
+
+def test_only_much_work_beside_the_writing_gets_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(Stop())
+    for done, total in ((0, 1), (1, 1), (0, 2000), (32, 2000), (2000, 2000)):
+        progress.on_progress("passages to embed", done, total)
+    assert capsys.readouterr().err == "passages to embed: 0 of 2,000\npassages to embed: 2,000 of 2,000\n"

@@ -2,14 +2,23 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
+
+from storyloom.app.remembering import Blame, Gone
 from storyloom.memory.story import (
     Call,
+    Dropped,
     Job,
     JobState,
+    MemoryChange,
+    Note,
+    Origin,
     Provenance,
     Revision,
     ShortMemory,
     SlotRecord,
+    Stale,
+    StalePart,
     Step,
     Story,
     StorySummary,
@@ -114,3 +123,30 @@ def test_the_prompt_is_found_where_one_call_does_all() -> None:
 def test_where_the_writer_helped_out_its_prompt_is_shown() -> None:
     calls = (replace(CALL, agent="one_call", prompt="All."), replace(CALL, agent="writer", prompt="Write."))
     assert shapes.writers_prompt(Provenance(slots=(), calls=calls)) == "Write."
+
+
+@pytest.mark.parametrize(
+    ("source", "depth"), [("summary:5trand:20", 20), ("lore:123456", 0), ("document:a:7", 0), ("lore:abc", 0)]
+)
+def test_what_belongs_to_the_whole_story_has_no_depth(source: str, depth: int) -> None:
+    (hit,) = shapes.hits([Item(text="The lamp.", source=source)])["hits"]
+    assert (hit["depth"], hit["source"]) == (depth, source)
+
+
+def test_memorys_shapes_are_json() -> None:
+    note, gone = Note("Mara knocked.", 3, Origin.QUOTED, pinned=True), Dropped(Note("It rained.", 1), "full")
+    change = MemoryChange(strand_id="s", depth=3, added=(note,), dropped=(gone,))
+    mark = Stale(strand_id="s", depth=3, part=StalePart.PAGE, cause="step 1 was edited", created_at=NOW)
+    documents = [
+        shapes.blame(Blame((note,), (Gone(gone, 4),))),
+        shapes.memory_change(change),
+        shapes.stale(mark),
+    ]
+    assert json.loads(json.dumps(documents)) == documents
+    told = {"text": "It rained.", "depth": 1, "origin": "model", "pinned": False, "reason": "full"}
+    assert documents[0]["gone"] == [{**told, "left": 4}]
+    assert documents[1]["dropped"] == [told]
+    assert documents[1]["added"] == [
+        {"text": "Mara knocked.", "depth": 3, "origin": "quoted", "pinned": True}
+    ]
+    assert (documents[2]["part"], documents[2]["cause"]) == ("page", "step 1 was edited")
