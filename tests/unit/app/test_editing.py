@@ -50,12 +50,12 @@ def test_an_edit_replaces_the_text_everywhere_it_is_read(
     edited = studio.editing.paragraph(story, 3, f"  {NEW}\r\n")
     assert (edited.step.paragraph, edited.step.paragraph_origin) == (NEW, Origin.PERSON)
     assert studio.show(story).steps[2] == edited.step
-    assert studio.remembering.search(story, "Elias whale attic")[0].text == NEW
-    assert old not in {item.text for item in studio.remembering.search(story, old)}
     with database.unit_of_work(write=False) as work:
         segments = work.steps.segments(edited.step.strand_id)
         (missing,) = work.passages.missing_vectors(segments, embedder="words", limit=9)
     assert (missing.depth, missing.text) == (3, NEW)
+    assert studio.remembering.search(story, "Elias whale attic")[0].text == NEW
+    assert old not in {item.text for item in studio.remembering.search(story, old)}
 
 
 def test_no_later_paragraph_may_repeat_the_new_text(studio: Studio, story: str, database: Database) -> None:
