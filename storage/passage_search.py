@@ -20,7 +20,7 @@ from storyloom.storage.tables import ChapterRow, PassageRow
 from storyloom.storage.vectors import Floats, Integers, Shelf, StoredPassage, VectorCache
 
 # A term that more passages hold says little, and reading their ids would be what grows with a story.
-_MOST_HOLDERS = 2_000
+_MOST_HOLDERS = 1_000
 _MOST_TERMS = 64
 _ROWS_AT_A_TIME = 1_000
 # A table of places is quicker than searching, while the ids don't lie too far apart for one.
