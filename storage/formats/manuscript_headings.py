@@ -16,8 +16,8 @@ _COUNT = (
     "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last)"
 )
 _ALONE = (
-    "prologue|epilogue|preface|foreword|introduction|conclusion|afterword|interlude|prolog|epilog|vorwort|"
-    "nachwort|avant-propos|épilogue|prólogo|epílogo|prologo|epilogo|пролог|эпилог|序章|終章|楔子"
+    "prologue|epilogue|prelude|preface|dedication|foreword|introduction|conclusion|afterword|interlude|"
+    "prolog|epilog|vorwort|nachwort|avant-propos|épilogue|prólogo|epílogo|prologo|epilogo|пролог|эпилог|序章|終章|楔子"
 )
 # Nothing more, a title after a mark, or one that doesn't end as a sentence does.
 _REST = r"""(?:[.:)]*|\s*[.:)\]\u2013\u2014-]\s*\S.*|\s+(?:.*[^\s.!?…,;:"”»’'])?)"""
