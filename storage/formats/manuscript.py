@@ -94,7 +94,8 @@ def _read(file: Path) -> str:
 def _title(given: str, pieces: list[Piece]) -> tuple[str, list[Piece]]:
     """The book's title, taken off: a first heading of a level that no other heading has."""
     levels = [piece.level for piece in pieces if piece.level]
-    first = pieces[0] if len(pieces) > 1 else Piece("")
+    says_more = any(piece.text and not _BREAK.fullmatch(piece.text) for piece in pieces[1:])
+    first = pieces[0] if says_more else Piece("")
     tops = first.level and levels.count(first.level) == 1 and min(levels) == first.level
     is_chapter = len(levels) == 1 and is_heading(first.text)
     another = given and words(given) != words(first.text)

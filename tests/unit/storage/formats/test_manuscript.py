@@ -343,6 +343,7 @@ LINES = st.sampled_from(
 @given(lines=st.lists(LINES, max_size=14))
 @example(["[a]: b", "# Head #", "```", "x"])
 @example(["1. one", "", "   two"])
+@example(["# Head", "***"])
 @example(["<!--", "# Head", "-->"])
 def test_every_word_stands_in_a_paragraph_a_heading_or_the_title(
     read: Callable[..., Manuscript], name: str, lines: list[str]
