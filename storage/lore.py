@@ -4,6 +4,7 @@ What recall finds of them are passages, which the caller keeps in step.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Generic, TypeVar
 
 from pydantic import TypeAdapter
@@ -21,6 +22,12 @@ _MOST_NAMED = 5
 T = TypeVar("T", LoreEntry, CharacterSheet)
 
 
+@cache
+def _adapter(shape: type[T]) -> TypeAdapter[T]:
+    """Built once: every unit of work needs it, and building it takes milliseconds."""
+    return TypeAdapter(shape)
+
+
 class Lore(Generic[T]):
     """The entries, or the characters' sheets, of one unit of work.
 
@@ -33,7 +40,7 @@ class Lore(Generic[T]):
 
     def __init__(self, session: Session, shape: type[T], *, kind: str, called: str) -> None:
         self._session = session
-        self._adapter: TypeAdapter[T] = TypeAdapter(shape)
+        self._adapter: TypeAdapter[T] = _adapter(shape)
         self._kind = kind
         self._called = called
 
