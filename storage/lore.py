@@ -4,8 +4,7 @@ What recall finds of them are passages, which the caller keeps in step.
 """
 
 from collections.abc import Sequence
-from functools import cache
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
 from sqlalchemy import delete, func
@@ -19,13 +18,10 @@ from storyloom.storage.tables import LoreRow
 _SHORTEST_PREFIX = 4
 _MOST_NAMED = 5
 
+# Built once: every unit of work needs them, and building one takes milliseconds.
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {shape: TypeAdapter(shape) for shape in (LoreEntry, CharacterSheet)}
+
 T = TypeVar("T", LoreEntry, CharacterSheet)
-
-
-@cache
-def _adapter(shape: type[T]) -> TypeAdapter[T]:
-    """Built once: every unit of work needs it, and building it takes milliseconds."""
-    return TypeAdapter(shape)
 
 
 class Lore(Generic[T]):
@@ -40,7 +36,7 @@ class Lore(Generic[T]):
 
     def __init__(self, session: Session, shape: type[T], *, kind: str, called: str) -> None:
         self._session = session
-        self._adapter: TypeAdapter[T] = _adapter(shape)
+        self._adapter: TypeAdapter[T] = _ADAPTERS[shape]
         self._kind = kind
         self._called = called
 
