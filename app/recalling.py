@@ -8,6 +8,7 @@ from storyloom.memory.ports import Embedder
 from storyloom.memory.recall import Hit, RecallRule, choose
 from storyloom.memory.recall_query import Query
 from storyloom.memory.story import Passage, PassageKind, Segment
+from storyloom.memory.text import count_words
 from storyloom.memory.weaver import Item
 from storyloom.storage.database import Database
 
@@ -65,12 +66,30 @@ class Recalling:
         return choose(candidates, rule)
 
     def items(
-        self, segments: Sequence[Segment], query: Query, before: int, *, rule: RecallRule | None = None
+        self,
+        segments: Sequence[Segment],
+        query: Query,
+        before: int,
+        *,
+        rule: RecallRule | None = None,
+        most_words: int | None = None,
     ) -> tuple[Item, ...]:
-        """The same as texts to weave or to show: each found piece joined with those around it."""
+        """The same as texts to weave or to show: each found piece joined with those around it.
+
+        Args:
+            segments: as in ``hits``, and so are query, before and rule.
+            query: what is looked for.
+            before: only what is of a smaller depth is found.
+            rule: how recall chooses here.
+            most_words: where the joined text has more, the found piece stands alone; None: never.
+        """
         hits = self.hits(segments, query, before, rule=rule)
         with self._database.unit_of_work(write=False) as work:
-            return tuple(hit.item(work.passages.read(hit.candidate)) for hit in hits)
+            whole = [(hit, work.passages.read(hit.candidate)) for hit in hits]
+        return tuple(
+            hit.item("" if most_words is not None and count_words(text) > most_words else text)
+            for hit, text in whole
+        )
 
     def embedded(self, wholes: Iterable[Passage], language: str = "en") -> list[Passage]:
         """The passages that texts are searched by: their pieces, with vectors."""

@@ -155,7 +155,8 @@ class Recurrence:
         scene, planning = self._offered(scene, wish, cast, listener)
         plan, choosing = self._plan(scene, wish, cast)
         listener.on_plan(plan.text, past.depth)
-        scene = replace(scene, plan=plan.text, recalled=self._recalled(past, plan, listener))
+        most_words = cast.profile.recalled_words
+        scene = replace(scene, plan=plan.text, recalled=self._recalled(past, plan, most_words, listener))
         scene = self.lore.told(scene, strand, cast.text_model, listener)
         draft, update, offer = self._write(scene, cast, listener)
         calls = (*planning, *choosing, *draft.calls, *update.calls, *offer.calls)
@@ -216,13 +217,16 @@ class Recurrence:
         choice = cast.editor.choose(scene, scene.offered)
         return Plan(choice.text, choice.origin), choice.calls
 
-    def _recalled(self, past: _Past, plan: Plan, listener: "_Journalling") -> tuple[Item, ...]:
+    def _recalled(
+        self, past: _Past, plan: Plan, most_words: int, listener: "_Journalling"
+    ) -> tuple[Item, ...]:
         rule = rule_of(past.story, self.recalling.rule)
         if past.head is None or past.depth - rule.recent <= 1:
             return ()
         listener.on_stage("recalling", past.depth)
         query = next_step(plan.text, past.head.paragraph, past.story.language)
-        return self.recalling.items(past.segments, query, before=past.depth - rule.recent, rule=rule)
+        before = past.depth - rule.recent
+        return self.recalling.items(past.segments, query, before, rule=rule, most_words=most_words)
 
     def _write(self, scene: Scene, cast: Cast, listener: "_Journalling") -> tuple[Draft, MemoryUpdate, Offer]:
         listener.on_stage("writing", scene.depth)

@@ -47,8 +47,9 @@ class Slot:
         items: in the order in which they are read.
         priority: slots of a lower priority are cut first.
         gives_way: ``items``: whole items go, the last one first; ``early_items``: the first one first;
-            ``start``: its text loses sentences from the beginning; ``never``: a prompt without it makes
-            no sense.
+            ``end``: as ``items``, but the first one loses sentences from its end, so that some of the
+            best stays; ``start``: its text loses sentences from the beginning; ``never``: a prompt
+            without it makes no sense.
         min_tokens: it isn't cut below them while another slot, whatever its priority, can give up
             something without falling below its own.
         max_tokens: most tokens that its items hold together, or None; pinned ones stay all the same.
@@ -57,7 +58,7 @@ class Slot:
     name: str
     items: tuple[Item, ...]
     priority: int = 0
-    gives_way: Literal["items", "early_items", "start", "never"] = "items"
+    gives_way: Literal["items", "early_items", "end", "start", "never"] = "items"
     min_tokens: int = 0
     max_tokens: int | None = None
 
@@ -83,19 +84,28 @@ class Woven:
 
 @dataclass(frozen=True, slots=True)
 class _Strip:
-    """An item, and where the pieces begin that it gives up one after the other."""
+    """An item, and where the pieces begin that it gives up one after the other, from its start or end."""
 
     slot: str
     item: Item
     starts: tuple[int, ...]
+    from_end: bool = False
 
     def kept(self, gone: int) -> str:
         """What is left after ``gone`` pieces went."""
-        return self.item.text[self.starts[gone] :] if gone < len(self.starts) else ""
+        if gone >= len(self.starts):
+            return ""
+        if self.from_end and gone:
+            return self.item.text[: self.starts[-gone]].rstrip()
+        return self.item.text[self.starts[gone] :]
 
     def cut(self, gone: int) -> str:
         """What those pieces were; with ``kept`` it is the whole text but for white space at the cut."""
-        return self.item.text[: self.starts[gone]].rstrip() if gone < len(self.starts) else self.item.text
+        if gone >= len(self.starts):
+            return self.item.text
+        if self.from_end:
+            return self.item.text[self.starts[-gone] :]
+        return self.item.text[: self.starts[gone]].rstrip()
 
 
 def weave(
@@ -152,14 +162,15 @@ def weave(
 
 
 def _strip(slot: Slot, item: Item, language: str) -> _Strip:
-    if not item.text or slot.gives_way != "start":
+    from_end = slot.gives_way == "end" and item is slot.items[0]
+    if not item.text or not (from_end or slot.gives_way == "start"):
         return _Strip(slot.name, item, (0,) if item.text else ())
     starts: list[int] = []
     end = 0
     for sentence in sentences(item.text, language):
         starts.append(item.text.index(sentence, end))
         end = starts[-1] + len(sentence)
-    return _Strip(slot.name, item, (0, *starts[1:]))
+    return _Strip(slot.name, item, (0, *starts[1:]), from_end)
 
 
 def _order(
@@ -187,7 +198,7 @@ def _cuts(slot: Slot, own: Mapping[int, _Strip]) -> Iterator[int]:
     """The places of the strips that give up a piece, in the order in which the slot gives way."""
     if slot.gives_way == "never":
         return
-    places = reversed(list(own)) if slot.gives_way == "items" else iter(own)
+    places = reversed(list(own)) if slot.gives_way in {"items", "end"} else iter(own)
     for place in places:
         yield from repeat(place, len(own[place].starts))
 

@@ -63,6 +63,7 @@ def slots_of(scene: Scene, room: Room) -> tuple[Slot, ...]:
             name="recall",
             items=scene.recalled[: room.strategy.most_recalled],
             priority=_RECALL,
+            gives_way="end",
             max_tokens=tokens_of(profile.recalled_words),
         ),
         *(_lore_slot(name, lore, _LORE) for name in sorted(lore, key=_depth) if name.startswith(DEPTH)),

@@ -89,6 +89,14 @@ def test_a_maximum_of_nothing_empties_the_slot() -> None:
     assert text_of(result) == "plan: Go."
 
 
+def test_of_the_best_passage_some_stays_where_it_is_larger_than_its_slot() -> None:
+    best, second = "He came. He saw. He won.", "Rain fell."
+    result = woven(slot("recall", best, second, gives_way="end", max_tokens=5), budget=100)
+    assert text_of(result) == "recall: He came. He saw."
+    first, other = result.records
+    assert (first.text, first.cut, other.cut) == ("He came. He saw.", "He won.", second)
+
+
 def test_what_never_gives_way_is_never_capped() -> None:
     result = woven(slot("plan", "one two three", gives_way="never", max_tokens=1), budget=1000)
     assert text_of(result) == "plan: one two three"
@@ -223,7 +231,7 @@ def slots_of(draw: st.DrawFn) -> tuple[Slot, ...]:
                 for place, text in enumerate(draw(st.lists(TEXTS, max_size=4)))
             ),
             priority=draw(st.integers(0, 2)),
-            gives_way=draw(st.sampled_from(["items", "early_items", "start", "never"])),
+            gives_way=draw(st.sampled_from(["items", "early_items", "end", "start", "never"])),
             min_tokens=draw(st.integers(0, 6)),
             max_tokens=draw(st.none() | st.integers(0, 8)),
         )
@@ -286,9 +294,8 @@ def test_provenance_covers_what_was_kept_and_what_was_cut(slots: tuple[Slot, ...
             assert record.tokens == 0
             assert record.text == item.text
         else:
-            assert (record.cut + record.text).split() == item.text.split() or (
-                f"{record.cut} {record.text}".split() == item.text.split()
-            )
+            parts = [record.cut, record.text] if each.gives_way == "start" else [record.text, record.cut]
+            assert item.text.split() in ("".join(parts).split(), " ".join(parts).split())
             assert not item.text or record.text in texts[each.name]
             assert record.tokens == count(record.text)
 
@@ -347,8 +354,9 @@ def test_minimums_and_priorities_are_respected(slots: tuple[Slot, ...], budget: 
 def _would_fall(each: Slot, texts: Texts) -> bool:
     """Whether the slot's next piece would bring it below its minimum."""
     kept = texts[each.name]
-    first = (sentences(kept[0]) or kept)[0]
-    pieces = {"items": kept[-1], "early_items": kept[0], "start": first}
+    told = sentences(kept[0]) or kept
+    last = told[-1] if len(kept) == 1 else kept[-1]
+    pieces = {"items": kept[-1], "early_items": kept[0], "end": last, "start": told[0]}
     return kept_tokens(texts, each.name) - count(pieces[each.gives_way]) < each.min_tokens
 
 
