@@ -179,19 +179,22 @@ def connect(parts: Parts, houses: Houses) -> None:
         went_on = wiring.on(parts.write.click, page_view.go_on, place, parts.plans, parts.own_plan)
         wiring.watch_at(went_on.then(None, js=_TO_DRAFT, **_QUIET).then)
         wiring.on(parts.strands.input, page_view.switch, place, parts.strands)
-        wiring.on(parts.stop.click, page_view.stop, place)
-        wiring.on(parts.earlier.click, page_view.earlier, place)
-        wiring.on(parts.save_memory.click, page_view.save_memory, place, parts.memory)
-        wiring.on(parts.look.click, page_view.look_into, place, parts.depth)
         wiring.on(parts.branch.click, page_view.branch, place, parts.depth)
-        wiring.on(parts.take_words.click, page_view.take_words, place)
-        wiring.on(parts.dismiss.click, page_view.dismiss, place)
-        parts.text.click(wiring.picking(), place, wiring.outputs, **_QUIET)
+        again = wiring.on_each
+        again(parts.stop.click, page_view.stop, place)
+        again(parts.earlier.click, page_view.earlier, place)
+        again(parts.save_memory.click, page_view.save_memory, place, parts.memory)
+        again(parts.look.click, page_view.look_into, place, parts.depth)
+        again(parts.take_words.click, page_view.take_words, place)
+        again(parts.dismiss.click, page_view.dismiss, place)
+        parts.text.click(wiring.picking(), place, wiring.outputs, **_QUIET, **_EACH)
         parts.address.change(None, parts.address, None, js=_ADDRESS, **_QUIET)
 
 
 # Nothing is dimmed or covered while a handler runs, and no handler is an endpoint for scripts.
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+# What may be done twice is done at each click: a click that Gradio's page lost can be made again.
+_EACH: dict[str, Any] = {"trigger_mode": "multiple"}
 
 
 class _Wiring:
@@ -206,13 +209,17 @@ class _Wiring:
             if field.name not in ("page", "premise", "title", "mode", "begin")
         ]
 
-    def on(self, event: Callable[..., Any], handler: Handler, *inputs: Any) -> Any:
-        """Call a handler at an event, with the inputs' values."""
+    def on(self, event: Callable[..., Any], handler: Handler, *inputs: Any, **settings: Any) -> Any:
+        """Call a handler at an event, with the inputs' values; not while an earlier call is at work."""
 
         def handle(request: gr.Request, *values: Any) -> dict[Any, Any]:
             return self._told(lambda house: handler(house, *values), request)
 
-        return event(handle, list(inputs), self.outputs, **_QUIET)
+        return event(handle, list(inputs), self.outputs, **_QUIET, **settings)
+
+    def on_each(self, event: Callable[..., Any], handler: Handler, *inputs: Any) -> Any:
+        """Call a handler at every event, even while an earlier call is at work."""
+        return self.on(event, handler, *inputs, **_EACH)
 
     def watch_at(self, event: Callable[..., Any]) -> None:
         """At an event: follow what is being written, and settle when it has ended."""

@@ -189,8 +189,8 @@ def go_on(house: House, place: Place, choice: int, own_plan: str) -> View:
             ),
         )
     writing = house.writers.go_on(house.studio, place.story_id, place.strand_id, wish)
-    if writing.ended_within(_REFUSED_SECONDS) and writing.error:
-        return View(notice=page_text.notice(writing.message))
+    # Even a refusal is told by settle, when Write comes back: Gradio's page loses a click that falls
+    # between the events of a chain.
     return View(
         place=replace(place, writing_id=writing.id),
         busy=True,

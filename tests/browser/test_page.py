@@ -224,7 +224,7 @@ def test_a_closed_tab_changes_nothing_and_a_new_one_attaches(server: Any, tabs: 
 
 
 def test_a_killed_server_offers_the_words_back(own_server: Callable[..., Any], tabs: Any) -> None:
-    server = own_server()
+    server = own_server(delay=0.05)
     page = tabs.open(server.url)
     story = begin(page)
     page.locator("#write").click()

@@ -147,10 +147,10 @@ def test_a_choice_of_old_plans_is_asked_again(house: House, page: View) -> None:
 
 
 def test_a_plan_that_is_too_long_is_refused_and_kept_in_its_box(house: House, page: View) -> None:
-    view = page_view.go_on(house, place_of(page), 0, "x" * 5000)
+    view = ended(house, page_view.go_on(house, place_of(page), 0, "x" * 5000))
     assert "Shorten it" in (view.notice or "")
-    assert view.own_plan is None
-    assert view.busy is None
+    assert view.own_plan == "x" * 5000
+    assert view.busy is False
 
 
 def test_an_edited_memory_reaches_the_next_prompt(house: House, page: View) -> None:
