@@ -14,6 +14,7 @@ from storyloom.storage.documents import Documents
 from storyloom.storage.jobs import Jobs
 from storyloom.storage.lore import Lore
 from storyloom.storage.passages import Passages
+from storyloom.storage.progress import Progress
 from storyloom.storage.proposals import Proposals
 from storyloom.storage.provenance import ProvenanceRecords
 from storyloom.storage.revisions import Revisions
@@ -41,6 +42,7 @@ class UnitOfWork:
     passages: Passages
     revisions: Revisions
     jobs: Jobs
+    progress: Progress
     provenance: ProvenanceRecords
     proposals: Proposals
     stale: StaleMarks
@@ -65,6 +67,7 @@ class UnitOfWork:
         self.characters = Lore(self._session, CharacterSheet, kind="character", called="character")
         self.revisions = Revisions(self._session)
         self.jobs = Jobs(self._session, clock=self._clock)
+        self.progress = Progress(self._session)
         self.provenance = ProvenanceRecords(self._session)
         self.proposals = Proposals(self._session)
         self.stale = StaleMarks(self._session)

@@ -75,6 +75,8 @@ def read(work: UnitOfWork) -> None:
     work.provenance.get("side", 5)
     work.revisions.of_story("story0000001")
     work.jobs.interrupted("side")
+    work.progress.steps_after("story0000001", 6)
+    work.progress.at_hand(["story0000001"])
 
 
 def write(work: UnitOfWork, step: Step, provenance: Provenance) -> None:
