@@ -1,8 +1,10 @@
 """Who plays which part: the agents for a model's SPEC, each engine made once a process."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
 from storyloom.app.agents.editor import Editor
 from storyloom.app.agents.memory_keeper import MemoryKeeper
@@ -53,8 +55,12 @@ class Castings:
         self._models: dict[str, TextModel] = {}
         self._lock = threading.Lock()
 
-    def cast(self, spec: str | None = None) -> Cast:
+    def cast(self, spec: str | None = None, sampling: Mapping[str, Any] | None = None) -> Cast:
         """The agents that write with a model.
+
+        Args:
+            spec: names the model; the setting's by default.
+            sampling: how the writer draws, by ``Sampling``'s field names, where its profile draws otherwise.
 
         Raises:
             InvalidSetting: the SPEC is malformed or the profile unknown.
@@ -63,6 +69,7 @@ class Castings:
         spec = self._others.get("writer") or spec or self._writer
         writer = self.model(spec)
         profile = profile_for(writer, self._profile)
+        profile = replace(profile, writing=replace(profile.writing, **(sampling or {})))
         planner, keeper, editor = (
             self.model(self._others.get(agent, spec)) for agent in ("planner", "memory_keeper", "editor")
         )

@@ -5,7 +5,7 @@ its author's note, and its settings of lore. A text for the top of every prompt 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -23,12 +23,19 @@ BOOK = "lore_book"
 _OURS, _MEMORY = "storyloom", {"memory": True}
 
 
-def bring_in(work: UnitOfWork, story: Story, book: Lorebook) -> tuple[str, ...]:
+def has_book(story: Story) -> bool:
+    """Whether a file's lore was brought in already."""
+    return BOOK in story.settings
+
+
+def bring_in(
+    work: UnitOfWork, story: Story, book: Lorebook, make_id: Callable[[], str] = new_id
+) -> tuple[str, ...]:
     """Add everything of a lorebook to a story; what could not be taken over, a sentence each."""
     entries = book.entries
     if book.memory:
         top = LoreEntry(
-            id=new_id(),
+            id=make_id(),
             name="Memory",
             content=book.memory,
             constant=True,

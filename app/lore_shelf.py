@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
+from itertools import count
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -9,7 +11,7 @@ from storyloom.app.given_text import LONGEST_PARAGRAPH, optional
 from storyloom.app.lore import LoreKeeper
 from storyloom.app.lore_edits import change_characters, change_entries
 from storyloom.app.lore_fields import with_fields
-from storyloom.app.lore_files import bring_in, lorebook_of
+from storyloom.app.lore_files import bring_in, has_book, lorebook_of
 from storyloom.app.recurrence import derived_seed
 from storyloom.app.shelf import Shelf, new_id
 from storyloom.memory.errors import InvalidText
@@ -21,6 +23,7 @@ from storyloom.storage.lore import Lore
 from storyloom.storage.unit_of_work import UnitOfWork
 
 T = TypeVar("T", LoreEntry, CharacterSheet)
+_ID_BYTES = 6  # as long as any id
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,30 @@ class LoreShelf:
             left = bring_in(work, story, book)
             work.commit()
         return BroughtIn(book.entries, book.characters, (*book.refused, *left))
+
+    def bring_in_once(self, reference: str, files: Sequence[Path]) -> None:
+        """Add the lore and characters of files to a story that has none of any file yet, all or nothing.
+
+        Their ids follow from the story's: chance, which draws by ids, is the same however often it is tried.
+
+        Raises:
+            ImportRefused: a file can't be read or is in no known form.
+        """
+        story, _ = self._shelf.find(reference)
+        if not files or has_book(story):
+            return
+        numbers = count()
+
+        def next_id() -> str:
+            return blake2b(f"{story.id}:{next(numbers)}".encode(), digest_size=_ID_BYTES).hexdigest()
+
+        books = [read_lorebook(file, next_id) for file in files]
+        with self._shelf.database.unit_of_work() as work:
+            story = work.stories.get(story.id)
+            if not has_book(story):
+                for book in books:
+                    bring_in(work, work.stories.get(story.id), book, next_id)
+                work.commit()
 
     def write_out(
         self, reference: str, file: Path, *, form: str = "", picture: Path | None = None

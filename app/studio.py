@@ -1,47 +1,30 @@
 """The use cases: everything that a front can ask, and the only door to the story."""
 
-import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain, islice, repeat
 from pathlib import Path
-from typing import Any
 
+from storyloom.app.beginning import Beginning, checked_beginning, new_story
 from storyloom.app.castings import Castings
 from storyloom.app.editing import Editing
 from storyloom.app.embedding import Embedding
 from storyloom.app.events import Cancelled, Listener
-from storyloom.app.given_text import (
-    LONGEST_PLAN,
-    LONGEST_STYLE,
-    LONGEST_TITLE,
-    checked_language,
-    checked_premise,
-    optional,
-    required,
-)
+from storyloom.app.given_text import LONGEST_PLAN, LONGEST_TITLE, optional, required
 from storyloom.app.influence import Influence
 from storyloom.app.lore_shelf import LoreShelf
 from storyloom.app.manuscripts import add_manuscript
+from storyloom.app.profiles import Profile
 from storyloom.app.rebuilding import Rebuilding
-from storyloom.app.recurrence import Cast, Recurrence, Wish, derived_seed
+from storyloom.app.recurrence import Recurrence, Wish, derived_seed
 from storyloom.app.remembering import Remembering
+from storyloom.app.sampling import sampling_of
 from storyloom.app.shelf import Shelf, new_id
 from storyloom.app.story_settings import StorySettings
 from storyloom.memory.errors import InvalidText
-from storyloom.memory.story import (
-    Job,
-    Mode,
-    Provenance,
-    Step,
-    Story,
-    StorySummary,
-    Strand,
-)
+from storyloom.memory.story import Job, Progress, Provenance, Step, Story, StorySummary, Strand
 from storyloom.storage import formats
-
-# Titles that come from a premise, until the planner finds a better one.
-_PROVISIONAL_WORDS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,18 +34,6 @@ class Written:
     story: Story
     strand: Strand
     steps: tuple[Step, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Beginning:
-    """What a person gives to start a story."""
-
-    premise: str
-    title: str = ""
-    mode: Mode = Mode.NOVEL
-    language: str = ""
-    style: str = ""
-    seed: int | None = None
 
 
 class Studio:
@@ -129,17 +100,23 @@ class Studio:
     def begin(self, beginning: Beginning, listener: Listener, *, model: str | None = None) -> Written:
         """Start a story: its title and outline are made; its first paragraph is ``write``'s work.
 
-        The premise is kept before any model runs, so that it survives whatever comes.
+        The premise is kept before any model runs, so that it survives whatever comes. A beginning with an
+        id goes on from where it was broken off: what is there of its story is kept, what is missing made.
 
         Raises:
             InvalidText: the premise is empty, a text is too long, or the language has no tag's form.
+            InvalidSetting: a value of the sampling can't be used.
             ModelUnavailable, ModelFailed: the story is there, without an outline.
         """
-        beginning = _checked_beginning(beginning)
+        beginning = checked_beginning(beginning)
         listener.on_stage("loading", 0)
         cast = self._castings.cast(model)
-        story, strand = self._create(beginning, cast)
+        story, strand = self._kept(beginning.id) or self._keep(
+            *new_story(beginning, self._shelf.owner, self._language, {"model": cast.model})
+        )
         listener.on_story(story)
+        if story.outline or self.progress(story.id).paragraphs:
+            return Written(story=story, strand=strand, steps=())
         listener.on_stage("outlining", 0)
         plan = cast.planner.begin(
             premise=story.premise,
@@ -147,10 +124,11 @@ class Studio:
             language=story.language,
             style=story.style,
             seed=derived_seed(story.settings["seed"], 0),
+            title=beginning.title,
+            outline=beginning.outline,
         )
-        named = replace(story, title=beginning.title or plan.title, outline=plan.outline)
         with self._database.unit_of_work() as work:
-            story = work.stories.save(named)
+            story = work.stories.save(replace(story, title=plan.title, outline=plan.outline))
             work.commit()
         listener.on_story(story)
         return Written(story=story, strand=strand, steps=())
@@ -172,16 +150,32 @@ class Studio:
             InvalidText: the plan is too long, or the choice has no plan to choose.
             Cancelled: the listener asked to stop; the steps yielded before are committed.
         """
+        wishes = islice(chain([wish or Wish()], repeat(Wish())), paragraphs)
+        yield from self.follow(reference, wishes, listener, strand=strand, model=model)
+
+    def follow(
+        self,
+        reference: str,
+        wishes: Iterable[Wish],
+        listener: Listener,
+        *,
+        strand: str | None = None,
+        model: str | None = None,
+    ) -> Iterator[Step]:
+        """Write and yield a step a wish; each is asked for once the step before it is committed.
+
+        Raises:
+            StoryNotFound, StrandNotFound, InvalidText, Cancelled: as ``write``.
+        """
         story, line = self._shelf.find(reference, strand)
         listener.on_stage("loading", 0)
-        cast = self._castings.cast(model or story.settings.get("model"))
-        first = self._checked_wish(wish or Wish(), line)
+        cast = self._castings.cast(model or story.settings.get("model"), sampling_of(story))
         self._embedding.catch_up(line, listener)
-        for number in range(paragraphs):
+        for wish in wishes:
+            checked = self._checked_wish(wish, line)
             if listener.cancelled():
                 raise Cancelled("Stopped between two paragraphs; everything written is kept.")
-            seed = self._strand_seed(story, line)
-            yield self._recurrence.step(line, first if number == 0 else Wish(), seed, cast, listener)
+            yield self._recurrence.step(line, checked, self._strand_seed(story, line), cast, listener)
 
     # Reading
 
@@ -196,6 +190,25 @@ class Studio:
         with self._database.unit_of_work(write=False) as work:
             first = 1 if last is None else max(1, work.steps.depth(line.id) - last + 1)
             return Written(story=story, strand=line, steps=tuple(work.steps.path(line.id, first=first)))
+
+    def progress(self, reference: str, strand: str | None = None) -> Progress:
+        """How far a strand is written; no text is read."""
+        _, line = self._shelf.find(reference, strand)
+        with self._database.unit_of_work(write=False) as work:
+            return Progress(
+                paragraphs=work.steps.depth(line.id),
+                words=work.steps.words(line.id),
+                chapters=work.chapters.count(line.id),
+            )
+
+    def profile(self, reference: str) -> Profile:
+        """How the model that a story names is used.
+
+        Raises:
+            ModelUnavailable: the model can't be loaded.
+        """
+        story, _ = self._shelf.find(reference)
+        return self._castings.cast(story.settings.get("model"), sampling_of(story)).profile
 
     def provenance(self, reference: str, depth: int, strand: str | None = None) -> Provenance:
         """What went into the step at ``depth``: the writer's slots and every agent's call."""
@@ -283,7 +296,7 @@ class Studio:
 
     def _import_manuscript(self, manuscript: formats.Manuscript, listener: Listener) -> Story:
         beginning = Beginning(premise="", title=manuscript.title[:LONGEST_TITLE])
-        story, strand = self._new_story(beginning, {})
+        story, strand = new_story(beginning, self._shelf.owner, self._language, {})
         with self._database.unit_of_work() as work:
             add_manuscript(work, manuscript, story, strand)
             work.commit()
@@ -291,32 +304,19 @@ class Studio:
         self._embedding.fill(strand, listener)
         return story
 
-    def _create(self, beginning: Beginning, cast: Cast) -> tuple[Story, Strand]:
-        story, strand = self._new_story(beginning, {"model": cast.model})
+    def _kept(self, story_id: str) -> tuple[Story, Strand] | None:
+        """The owner's story of exactly this id, and its main strand; None where there is none yet."""
+        with self._database.unit_of_work(write=False) as work:
+            if not story_id or not work.stories.exists(story_id):
+                return None
+        return self._shelf.find(story_id)
+
+    def _keep(self, story: Story, strand: Strand) -> tuple[Story, Strand]:
         with self._database.unit_of_work() as work:
             work.stories.add(story)
             work.strands.add(strand)
             work.commit()
         return story, strand
-
-    def _new_story(self, beginning: Beginning, settings: dict[str, Any]) -> tuple[Story, Strand]:
-        now = datetime.now(UTC)
-        seed = secrets.randbelow(2**31) if beginning.seed is None else beginning.seed
-        story = Story(
-            id=new_id(),
-            owner=self._shelf.owner,
-            title=beginning.title or " ".join(beginning.premise.split()[:_PROVISIONAL_WORDS]),
-            premise=beginning.premise,
-            mode=beginning.mode,
-            language=beginning.language or self._language,
-            style=beginning.style,
-            outline="",
-            authors_note="",
-            settings={**settings, "seed": seed},
-            created_at=now,
-            updated_at=now,
-        )
-        return story, Strand(id=new_id(), story_id=story.id, created_at=now)
 
     def _strand_seed(self, story: Story, line: Strand) -> int:
         """The main strand has the story's own seed, every branch another."""
@@ -326,7 +326,7 @@ class Studio:
 
     def _checked_wish(self, wish: Wish, line: Strand) -> Wish:
         if wish.plan:
-            return Wish(plan=required(wish.plan, "plan", LONGEST_PLAN))
+            return replace(wish, plan=required(wish.plan, "plan", LONGEST_PLAN))
         if wish.choice is None:
             return wish
         with self._database.unit_of_work(write=False) as work:
@@ -338,13 +338,3 @@ class Studio:
                 "Choose one of them, or give a plan of your own."
             )
         return wish
-
-
-def _checked_beginning(given: Beginning) -> Beginning:
-    return replace(
-        given,
-        premise=checked_premise(given.premise),
-        title=optional(given.title, "title", LONGEST_TITLE),
-        style=optional(given.style, "style", LONGEST_STYLE),
-        language=checked_language(given.language),
-    )

@@ -56,6 +56,15 @@ class StorySummary:
     updated_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a strand is written: paragraphs, their words, chapters begun. What it shares counts too."""
+
+    paragraphs: int
+    words: int
+    chapters: int
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """A sentence of short-term memory. ``depth`` is the step that brought it, 0 the premise."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from storyloom.memory.story import Chapter
@@ -34,6 +35,15 @@ class Chapters:
             for span in reversed(ancestry.spans(self._session, strand_id))
             for chapter in self._between(span.strand_id, span.after + 1, span.depth)
         ]
+
+    def count(self, strand_id: str) -> int:
+        """How many chapters begin through ancestry."""
+        total = 0
+        for span in ancestry.spans(self._session, strand_id):
+            query = select(func.count()).select_from(ChapterRow).where(ChapterRow.strand_id == span.strand_id)
+            inside = col(ChapterRow.depth).between(span.after + 1, span.depth)
+            total += self._session.exec(query.where(inside)).one()
+        return total
 
     def _between(self, strand_id: str, first: int, last: int | None) -> list[Chapter]:
         query = select(ChapterRow).where(ChapterRow.strand_id == strand_id, col(ChapterRow.depth) >= first)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, func, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
@@ -70,6 +70,16 @@ class Steps:
             )
             found += self._session.exec(query.order_by(col(StepRow.depth))).all()
         return found
+
+    def words(self, strand_id: str) -> int:
+        """How many words the paragraphs through ancestry have."""
+        own, *shared = ancestry.spans(self._session, strand_id)
+        # No depth for the strand's own: its index holds the words, and no row is read.
+        total = self._sum(StepRow.strand_id == own.strand_id)
+        for span in shared:
+            depths = col(StepRow.depth).between(span.after + 1, span.depth)
+            total += self._sum(StepRow.strand_id == span.strand_id, depths)
+        return total
 
     def recent_plans(self, strand_id: str, limit: int) -> list[str]:
         """The plans that the last ``limit`` steps through ancestry followed, newest first."""
@@ -172,6 +182,9 @@ class Steps:
         """
         self._row(strand_id, depth).plans = rows.dump_plans(tuple(plans))
         self._session.flush()
+
+    def _sum(self, *where: ColumnElement[bool] | bool) -> int:
+        return self._session.exec(select(func.sum(StepRow.words)).where(*where)).one() or 0
 
     def _row(self, strand_id: str, depth: int) -> StepRow:
         row = self._session.get(StepRow, (strand_id, depth))

@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
+from storyloom.app.beginning import Beginning
 from storyloom.app.events import Stage
 from storyloom.app.recurrence import Wish
-from storyloom.app.studio import Beginning, Studio, Written
+from storyloom.app.studio import Studio, Written
 from storyloom.memory.errors import StoryNotFound, StrandNotFound
 from storyloom.memory.story import Job, Mode, Strand
 from storyloom.ui import page_text

@@ -11,9 +11,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
+from storyloom.app.beginning import Beginning
 from storyloom.app.events import Cancelled, Listener, Stage
 from storyloom.app.recurrence import Wish
-from storyloom.app.studio import Beginning, Studio
+from storyloom.app.studio import Studio
 from storyloom.memory.errors import StoryloomError
 from storyloom.memory.story import Story
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import typer
 
+from storyloom.app.beginning import Beginning
 from storyloom.app.events import Cancelled
 from storyloom.app.given_text import checked_premise
 from storyloom.app.offline import stay_offline
 from storyloom.app.recurrence import Wish
 from storyloom.app.settings import Settings, load_settings
-from storyloom.app.studio import Beginning, Studio
+from storyloom.app.studio import Studio
 from storyloom.app.wiring import open_studio
 from storyloom.memory.errors import InvalidText
 from storyloom.memory.story import Mode

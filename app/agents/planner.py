@@ -57,16 +57,33 @@ class Planner:
         self._templates = templates
         self._drawer = PlanDrawer(model, profile, templates)
 
-    def begin(self, *, premise: str, mode: Mode, language: str, style: str, seed: int) -> Beginning:
-        """Find a title and an outline; either may be poor, and the outline empty, but none is canned.
+    def begin(
+        self,
+        *,
+        premise: str,
+        mode: Mode,
+        language: str,
+        style: str,
+        seed: int,
+        title: str = "",
+        outline: str = "",
+    ) -> Beginning:
+        """Find a title and an outline where they aren't given; either may be poor, but none is canned.
 
-        The title falls back to the premise's own first words; the last call's verdict says so then.
+        The outline may be empty. The title falls back to the premise's own first words; the last call's
+        verdict says so then.
         """
         about = _About(_head(premise, _PREMISE_WORDS), mode, language, style)
-        able = self._profile.one_call
-        outline, outlining = self._listed(about, seed) if able else self._drawn(about, seed)
-        title, titling = self._title(about, seed)
-        return Beginning(title=title, outline=outline, calls=(*outlining, *titling))
+        calls: list[Call] = []
+        if not outline:
+            outline, outlining = (
+                self._listed(about, seed) if self._profile.one_call else self._drawn(about, seed)
+            )
+            calls += outlining
+        if not title:
+            title, titling = self._title(about, seed)
+            calls += titling
+        return Beginning(title=title, outline=outline, calls=tuple(calls))
 
     def offer(self, scene: Scene) -> Offer:
         """Three plans for what follows the scene's last paragraph.

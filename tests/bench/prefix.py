@@ -17,12 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+from storyloom.app.beginning import Beginning
 from storyloom.app.castings import Castings
 from storyloom.app.embedding import Embedding
 from storyloom.app.events import Listener
 from storyloom.app.recurrence import Recurrence
 from storyloom.app.shelf import Shelf
-from storyloom.app.studio import Beginning, Studio
+from storyloom.app.studio import Studio
 from storyloom.app.templates import Templates
 from storyloom.generators.embedder import MiniLMEmbedder
 from storyloom.generators.llama_cpp import LlamaCppModel

@@ -18,12 +18,13 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from storyloom.app.beginning import Beginning
 from storyloom.app.castings import Castings
 from storyloom.app.embedding import Embedding
 from storyloom.app.events import Listener, Stage
 from storyloom.app.recurrence import Recurrence
 from storyloom.app.shelf import Shelf
-from storyloom.app.studio import Beginning, Studio
+from storyloom.app.studio import Studio
 from storyloom.app.templates import Templates
 from storyloom.generators.embedder import MiniLMEmbedder
 from storyloom.generators.llama_cpp import LlamaCppModel

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from storyloom.app.beginning import Beginning
 from storyloom.app.castings import Castings
 from storyloom.app.embedding import Embedding
 from storyloom.app.events import Listener
 from storyloom.app.recurrence import Recurrence
 from storyloom.app.shelf import Shelf
-from storyloom.app.studio import Beginning, Studio
+from storyloom.app.studio import Studio
 from storyloom.app.templates import Templates
 from storyloom.memory.recall import RecallRule
 from storyloom.memory.story import Mode, Story, Strand

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from storyloom.app.beginning import Beginning
 from storyloom.app.events import Listener
 from storyloom.app.given_text import LONGEST_PARAGRAPH
 from storyloom.app.indexes import Indexes
-from storyloom.app.studio import Beginning, Studio
+from storyloom.app.studio import Studio
 from storyloom.memory.errors import InvalidText, StrandNotFound
 from storyloom.memory.story import Origin, StalePart
 from storyloom.storage.database import Database

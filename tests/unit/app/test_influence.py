@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from storyloom.app.agents.calls import readable
+from storyloom.app.beginning import Beginning
 from storyloom.app.events import Cancelled, Listener
 from storyloom.app.influence import Influence
 from storyloom.app.recurrence import Wish
 from storyloom.app.shelf import Shelf
-from storyloom.app.studio import Beginning, Studio
+from storyloom.app.studio import Studio
 from storyloom.app.templates import Templates
 from storyloom.memory.errors import NotRecorded, StoryNotFound, StrandNotFound, UnsupportedRequest
 from storyloom.memory.generation import Likelihood, Prompt

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from storyloom.app.agents.calls import readable
+from storyloom.app.beginning import Beginning
 from storyloom.app.events import Cancelled, Listener
 from storyloom.app.recurrence import Wish, derived_seed
-from storyloom.app.studio import Beginning, Studio
+from storyloom.app.studio import Studio
 from storyloom.app.templates import Templates
 from storyloom.app.weaving import rebuild
 from storyloom.memory.errors import ModelFailed

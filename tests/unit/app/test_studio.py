@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from storyloom.app.beginning import Beginning
 from storyloom.app.events import Listener
 from storyloom.app.given_text import LONGEST_PREMISE
 from storyloom.app.recurrence import Wish
-from storyloom.app.studio import Beginning, Studio
+from storyloom.app.studio import Studio
 from storyloom.memory.errors import (
     ImportRefused,
     InvalidText,

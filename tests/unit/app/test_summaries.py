@@ -2,8 +2,9 @@
 
 import pytest
 
+from storyloom.app.beginning import Beginning
 from storyloom.app.events import Listener
-from storyloom.app.studio import Beginning, Studio
+from storyloom.app.studio import Studio
 from storyloom.memory.story import UNNAMED_CHAPTER, Passage, PassageKind, Strand
 from storyloom.storage.database import Database
 

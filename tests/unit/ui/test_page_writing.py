@@ -5,9 +5,10 @@ from typing import Any, cast
 
 import pytest
 
+from storyloom.app.beginning import Beginning
 from storyloom.app.events import Cancelled, Listener
 from storyloom.app.recurrence import Wish
-from storyloom.app.studio import Beginning, Studio, Written
+from storyloom.app.studio import Studio, Written
 from storyloom.memory.errors import ModelFailed
 from storyloom.memory.story import Mode, Story, Strand
 from storyloom.ui.page_writing import Writers, Writing

@@ -1,0 +1,175 @@
+"""Whole books: an order is written to its end, from wherever it was broken off, and nothing twice."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from storyloom.app.books import Books
+from storyloom.app.events import Cancelled, Listener
+from storyloom.app.studio import Studio
+from storyloom.memory.errors import (
+    ImportRefused,
+    InvalidSetting,
+    StoryNotFound,
+)
+from storyloom.memory.generation import Piece, Request
+from storyloom.memory.orders import Order
+from storyloom.memory.story import Mode, Step
+from storyloom.storage.database import Database
+from tests.stand_ins import InstantModel
+from tests.unit.app.conftest import open_studio
+
+ORDER = Order(
+    story_id="book00000001",
+    premise="Mara keeps a lighthouse on a cliff and finds a door in the sea.",
+    seed=7,
+    paragraphs=4,
+)
+
+
+class Killed(BaseException):
+    """The process ended: nobody catches this."""
+
+
+@pytest.fixture
+def books(studio: Studio) -> Books:
+    """What writes them."""
+    return Books(studio)
+
+
+def told(steps: list[Step] | tuple[Step, ...]) -> list[tuple[int, str, str]]:
+    return [(step.depth, step.plan, step.paragraph) for step in steps]
+
+
+def undisturbed(order: Order, folder: Path) -> list[tuple[int, str, str]]:
+    """What an order becomes in a database of its own, nothing going wrong."""
+    database = Database(f"sqlite:///{folder / 'undisturbed.db'}")
+    steps = list(Books(open_studio(database, InstantModel(), folder)).write(order, Listener()))
+    database.close()
+    return told(steps)
+
+
+def test_an_order_is_written_to_its_end_and_not_beyond(books: Books, studio: Studio) -> None:
+    order = replace(ORDER, mode=Mode.FICTION, language="de", style="spare", title="The Door")
+    steps = list(books.write(order, Listener()))
+    assert [step.depth for step in steps] == [1, 2, 3, 4]
+    story = studio.show(order.story_id).story
+    assert (story.mode, story.language, story.style, story.title) == ("fiction", "de", "spare", "The Door")
+    assert list(books.write(order, Listener())) == []
+    assert told(studio.show(order.story_id).steps) == told(steps)
+
+
+@pytest.mark.parametrize("stopped_at", range(0, 30, 3))
+def test_a_book_broken_off_anywhere_ends_with_the_text_of_an_undisturbed_one(
+    books: Books, studio: Studio, model: InstantModel, tmp_path: Path, stopped_at: int
+) -> None:
+    working = model.stream
+
+    def breaking(request: Request) -> Iterator[Piece]:
+        if len(model.requests) == stopped_at:
+            raise Killed
+        yield from working(request)
+
+    model.stream = breaking  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        list(books.write(ORDER, Listener()))
+    model.stream = working  # type: ignore[method-assign]
+    # Another process: nothing is known but what the database holds.
+    list(Books(open_studio(studio._database, model, tmp_path)).write(ORDER, Listener()))
+    assert told(studio.show(ORDER.story_id).steps) == undisturbed(ORDER, tmp_path)
+
+
+def test_stopping_keeps_what_is_committed(books: Books, studio: Studio) -> None:
+    class Stopping(Listener):
+        stopped = False
+
+        def on_step(self, step: Step) -> None:
+            self.stopped = step.depth == 2
+
+        def cancelled(self) -> bool:
+            return self.stopped
+
+    with pytest.raises(Cancelled):
+        list(books.write(ORDER, Stopping()))
+    assert studio.progress(ORDER.story_id).paragraphs == 2
+    assert [step.depth for step in books.write(ORDER, Listener())] == [3, 4]
+
+
+def test_an_outline_and_a_title_that_are_given_are_kept_and_cost_no_model(
+    books: Books, studio: Studio, model: InstantModel
+) -> None:
+    order = replace(ORDER, title="The Door", outline="Mara finds a door.\nShe opens it.", paragraphs=0)
+    list(books.write(order, Listener()))
+    assert studio.show(ORDER.story_id).story.outline == order.outline
+    assert model.requests == []
+
+
+def test_lore_comes_in_once_whatever_happens(books: Books, studio: Studio, tmp_path: Path) -> None:
+    files = []
+    for name in ("keeper", "sea"):
+        book = {
+            "entries": {"0": {"uid": 0, "key": [name], "content": f"The {name} is old.", "comment": name}}
+        }
+        files.append(tmp_path / f"{name}.json")
+        files[-1].write_text(json.dumps(book), encoding="utf-8")
+    broken = replace(ORDER, lore=(str(files[0]), str(tmp_path / "absent.json")))
+    with pytest.raises(ImportRefused):
+        list(books.write(broken, Listener()))
+    assert studio.lore.entries.list(ORDER.story_id) == []
+    order = replace(ORDER, lore=tuple(map(str, files)))
+    for _ in range(2):
+        list(books.write(order, Listener()))
+        entries = studio.lore.entries.list(ORDER.story_id)
+        assert [entry.content for entry in entries] == ["The keeper is old.", "The sea is old."]
+
+
+def test_lore_has_ids_that_are_the_same_in_every_database(tmp_path: Path) -> None:
+    file = tmp_path / "lore.json"
+    entry = {"uid": 0, "key": ["door"], "content": "The door is old.", "probability": 50}
+    file.write_text(json.dumps({"entries": {"0": entry}}), encoding="utf-8")
+    ids = []
+    for number in range(2):
+        database = Database(f"sqlite:///{tmp_path / f'{number}.db'}")
+        studio = open_studio(database, InstantModel(), tmp_path)
+        list(Books(studio).write(replace(ORDER, lore=(str(file),), paragraphs=0), Listener()))
+        ids.append([entry.id for entry in studio.lore.entries.list(ORDER.story_id)])
+        database.close()
+    assert ids[0] == ids[1]
+
+
+def test_sampling_wins_over_the_profile_and_is_recorded(books: Books, model: InstantModel) -> None:
+    steps = list(books.write(replace(ORDER, sampling={"temperature": 0.3, "top_k": 7}), Listener()))
+    assert all(step.sampling["temperature"] == 0.3 and step.sampling["top_k"] == 7 for step in steps)
+    assert all(step.sampling["min_p"] == 0.1 for step in steps)  # the profile's
+    assert any(request.sampling.top_k == 7 for request in model.requests)
+
+
+@pytest.mark.parametrize(
+    "sampling", [{"heat": 1}, {"temperature": -1}, {"top_p": 2}, {"min_p": "much"}, {"top_k": 1.5}]
+)
+def test_sampling_that_cannot_be_used_is_refused_before_anything_is_kept(
+    books: Books, studio: Studio, sampling: dict[str, float]
+) -> None:
+    with pytest.raises(InvalidSetting, match=next(iter(sampling))):
+        list(books.write(replace(ORDER, sampling=sampling), Listener()))
+    assert studio.stories() == []
+
+
+def test_the_text_is_exported_at_the_end_and_again(books: Books, tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "er" / "book.md"
+    order = replace(ORDER, exports=(str(file), str(tmp_path / "book.json")))
+    steps = list(books.write(order, Listener()))
+    assert all(step.paragraph[:40] in file.read_text(encoding="utf-8") for step in steps)
+    file.write_text("old", encoding="utf-8")
+    list(books.write(order, Listener()))
+    assert steps[0].paragraph[:40] in file.read_text(encoding="utf-8")
+
+
+def test_somebody_elses_story_is_left_alone(books: Books, studio: Studio) -> None:
+    list(books.write(ORDER, Listener()))
+    with pytest.raises(StoryNotFound):
+        list(Books(studio.of_owner("stranger")).write(replace(ORDER, paragraphs=9), Listener()))
+    assert studio.progress(ORDER.story_id).paragraphs == 4
