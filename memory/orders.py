@@ -113,3 +113,23 @@ class Task:
     cancelling: bool
     created_at: datetime
     ended_at: datetime | None
+
+
+def queued(batch: Batch, *, task_id: str, key: str, position: int, order: Order, at: datetime) -> Task:
+    """A task that nobody has begun, queued at that moment."""
+    return Task(
+        id=task_id,
+        batch_id=batch.id,
+        key=key,
+        position=position,
+        order=order,
+        state=TaskState.QUEUED,
+        worker="",
+        lease_until=at,
+        not_before=at,
+        attempts=0,
+        error="",
+        cancelling=False,
+        created_at=at,
+        ended_at=None,
+    )

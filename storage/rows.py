@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from storyloom.memory.orders import Batch, Order, Task, TaskState
 from storyloom.memory.story import (
     Call,
     Dropped,
@@ -24,6 +25,7 @@ from storyloom.memory.story import (
 )
 from storyloom.memory.text import count_words
 from storyloom.storage.tables import (
+    BatchRow,
     CallRow,
     JobRow,
     ProposalRow,
@@ -32,6 +34,7 @@ from storyloom.storage.tables import (
     StepRow,
     StoryRow,
     StrandRow,
+    TaskRow,
     WeavingRow,
 )
 
@@ -39,6 +42,7 @@ _MEMORY = TypeAdapter(ShortMemory)
 _NOTES = TypeAdapter(tuple[Note, ...])
 _DROPPED = TypeAdapter(tuple[Dropped, ...])
 _PLANS = TypeAdapter(tuple[Plan, ...])
+_ORDER = TypeAdapter(Order)
 
 
 def title_key(title: str) -> str:
@@ -163,6 +167,33 @@ def revision(row: RevisionRow) -> Revision:
 def job(row: JobRow) -> Job:
     """A job from its row."""
     return Job(**row.model_dump(exclude={"state", "dismissed"}), state=JobState(row.state))
+
+
+def batch_row(batch: Batch) -> BatchRow:
+    """A row from a batch."""
+    return BatchRow(id=batch.id, owner=batch.owner, name=batch.name, created_at=batch.created_at)
+
+
+def batch(row: BatchRow) -> Batch:
+    """A batch from its row."""
+    return Batch(**row.model_dump())
+
+
+def dump_order(order: Order) -> dict[str, Any]:
+    """An order as JSON data."""
+    return _ORDER.dump_python(order, mode="json")  # type: ignore[no-any-return]
+
+
+def task_row(task: Task) -> TaskRow:
+    """A row from a task."""
+    fields = {name: getattr(task, name) for name in TaskRow.model_fields}
+    return TaskRow(**(fields | {"order": dump_order(task.order), "state": task.state.value}))
+
+
+def task(row: TaskRow) -> Task:
+    """A task from its row."""
+    fields = row.model_dump(exclude={"order", "state"})
+    return Task(**fields, order=_ORDER.validate_python(row.order), state=TaskState(row.state))
 
 
 def call_row(call: Call, *, strand_id: str, depth: int, position: int) -> CallRow:

@@ -258,6 +258,43 @@ class JobRow(Row, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class BatchRow(Row, table=True):
+    """Orders given together, under a name that its owner uses once."""
+
+    __tablename__ = "batch"
+    __table_args__ = (UniqueConstraint("owner", "name"),)
+
+    id: str = Field(primary_key=True)
+    owner: str
+    name: str
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class TaskRow(Row, table=True):
+    """An order in the queue. It names its story in the order and outlives it."""
+
+    __tablename__ = "task"
+    __table_args__ = (
+        UniqueConstraint("batch_id", "key"),
+        Index("ix_task_state_created_at", "state", "created_at", "position"),
+    )
+
+    id: str = Field(primary_key=True)
+    batch_id: str = Field(foreign_key="batch.id", ondelete="CASCADE")
+    key: str
+    position: int
+    order: Json = Field(sa_type=JSON)
+    state: str
+    worker: str
+    lease_until: datetime = Field(sa_type=UtcDateTime)
+    not_before: datetime = Field(sa_type=UtcDateTime)
+    attempts: int
+    error: str
+    cancelling: bool
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
 class CallRow(Row, table=True):
     """One agent's call; ``position`` is its place among the step's calls."""
 

@@ -22,6 +22,7 @@ from storyloom.storage.stale import StaleMarks
 from storyloom.storage.steps import Steps
 from storyloom.storage.stories import Stories
 from storyloom.storage.strands import Strands
+from storyloom.storage.tasks import Tasks
 from storyloom.storage.vectors import VectorCache
 
 
@@ -42,6 +43,7 @@ class UnitOfWork:
     passages: Passages
     revisions: Revisions
     jobs: Jobs
+    tasks: Tasks
     progress: Progress
     provenance: ProvenanceRecords
     proposals: Proposals
@@ -67,6 +69,7 @@ class UnitOfWork:
         self.characters = Lore(self._session, CharacterSheet, kind="character", called="character")
         self.revisions = Revisions(self._session)
         self.jobs = Jobs(self._session, clock=self._clock)
+        self.tasks = Tasks(self._session, clock=self._clock)
         self.progress = Progress(self._session)
         self.provenance = ProvenanceRecords(self._session)
         self.proposals = Proposals(self._session)

@@ -113,7 +113,7 @@ def test_a_newer_database_is_refused_and_left_alone(database: Database, database
     assert "9999" in database.check()[0]
     database.close()
     before = database_file.read_bytes()
-    with pytest.raises(StoreUnavailable, match=r"schema 9999.*up to 0002.*Update Storyloom"):
+    with pytest.raises(StoreUnavailable, match=r"schema 9999.*up to 0003.*Update Storyloom"):
         Database(f"sqlite:///{database_file}")
     assert database_file.read_bytes() == before
 
