@@ -146,9 +146,15 @@ class Tasks:
             self._end(row, _CANCELLED, now)
         return True
 
-    def requeue(self, task_id: str) -> bool:
-        """Queue a failed or cancelled task anew; False when it is neither."""
-        row = self._locked(task_id, (TaskState.FAILED.value, _CANCELLED))
+    def requeue(self, task_id: str, *, done: bool = False) -> bool:
+        """Queue a failed or cancelled task anew; False when it is neither.
+
+        Args:
+            task_id: the task.
+            done: also one that was done, because its story is gone.
+        """
+        ended = (TaskState.FAILED.value, _CANCELLED, *([TaskState.DONE.value] if done else []))
+        row = self._locked(task_id, ended)
         if row is None:
             return False
         row.state = _QUEUED
@@ -161,10 +167,13 @@ class Tasks:
         return True
 
     def replace(self, task_id: str, order: Order) -> bool:
-        """Give a task another order; False when somebody has begun it."""
+        """Give a task another order; False while somebody works on it.
+
+        Whether its story was begun by the old one is for the caller to look at.
+        """
         change = (
             update(TaskRow)
-            .where(col(TaskRow.id) == task_id, col(TaskRow.state) == _QUEUED, col(TaskRow.worker) == "")
+            .where(col(TaskRow.id) == task_id, col(TaskRow.state) != _RUNNING)
             .values(order=rows.dump_order(order))
         )
         return self._session.exec(change).rowcount == 1

@@ -189,6 +189,7 @@ def test_an_ended_task_is_nobodys(work: UnitOfWork, clock: Clock, state: TaskSta
     assert other is not None
     assert other.id != task.id
     assert work.tasks.requeue(task.id) == (state is not TaskState.DONE)
+    assert work.tasks.requeue(task.id, done=True) == (state is TaskState.DONE)
 
 
 def test_a_waiting_task_is_cancelled_at_once_and_can_be_queued_anew(work: UnitOfWork, clock: Clock) -> None:
@@ -236,7 +237,7 @@ def test_a_cancelled_task_doesnt_go_back_to_the_queue(work: UnitOfWork, clock: C
     assert (ended.state, ended.ended_at is not None) == (TaskState.CANCELLED, True)
 
 
-def test_an_order_is_replaced_while_nobody_has_begun_it(work: UnitOfWork) -> None:
+def test_an_order_is_replaced_while_nobody_works_on_it(work: UnitOfWork) -> None:
     longer = Order(story_id="b1s0", premise="A keeper hears a bell.", paragraphs=40)
     assert work.tasks.replace("b1t0", longer)
     task = work.tasks.claim("w1", LEASE)
@@ -244,7 +245,7 @@ def test_an_order_is_replaced_while_nobody_has_begun_it(work: UnitOfWork) -> Non
     assert task.order == longer
     assert not work.tasks.replace("b1t0", a_task(BATCH, 0).order)
     assert work.tasks.release("b1t0", "w1")
-    assert not work.tasks.replace("b1t0", a_task(BATCH, 0).order)
+    assert work.tasks.replace("b1t0", a_task(BATCH, 0).order)
 
 
 def test_a_task_outlives_its_story(
