@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
@@ -13,6 +13,8 @@ from storyloom.memory.errors import StepConflict
 from storyloom.memory.orders import Batch, Order, Task, TaskState
 from storyloom.storage import rows
 from storyloom.storage.tables import BatchRow, TaskRow
+
+T = TypeVar("T")
 
 _QUEUED = TaskState.QUEUED.value
 _RUNNING = TaskState.RUNNING.value
@@ -147,14 +149,14 @@ class Tasks:
         return True
 
     def requeue(self, task_id: str, *, done: bool = False) -> bool:
-        """Queue a failed or cancelled task anew; False when it is neither.
+        """Queue an ended task anew; False when it hasn't ended.
 
         Args:
             task_id: the task.
-            done: also one that was done, because its story is gone.
+            done: one that was done too, whose story was deleted since.
         """
-        ended = (TaskState.FAILED.value, _CANCELLED, *([TaskState.DONE.value] if done else []))
-        row = self._locked(task_id, ended)
+        states = (TaskState.FAILED.value, _CANCELLED, *([TaskState.DONE.value] if done else []))
+        row = self._locked(task_id, states)
         if row is None:
             return False
         row.state = _QUEUED
@@ -167,10 +169,7 @@ class Tasks:
         return True
 
     def replace(self, task_id: str, order: Order) -> bool:
-        """Give a task another order; False while somebody works on it.
-
-        Whether its story was begun by the old one is for the caller to look at.
-        """
+        """Give a task another order; False while a worker has it."""
         change = (
             update(TaskRow)
             .where(col(TaskRow.id) == task_id, col(TaskRow.state) != _RUNNING)
@@ -178,15 +177,16 @@ class Tasks:
         )
         return self._session.exec(change).rowcount == 1
 
+    def any_left(self, *, owner: str | None = None, batch_id: str | None = None) -> bool:
+        """Whether a task is queued or running; of one owner or one batch, where they are named."""
+        open_tasks = select(TaskRow.id).where(col(TaskRow.state).in_([_QUEUED, _RUNNING]))
+        return self._session.exec(_among(open_tasks, owner, batch_id).limit(1)).first() is not None
+
     def _first(
         self, query: SelectOfScalar[TaskRow], owner: str | None, batch_id: str | None
     ) -> TaskRow | None:
         """The oldest row that nobody else is taking at this moment, locked."""
-        if batch_id is not None:
-            query = query.where(TaskRow.batch_id == batch_id)
-        if owner is not None:
-            batches = select(BatchRow.id).where(BatchRow.owner == owner)
-            query = query.where(col(TaskRow.batch_id).in_(batches))
+        query = _among(query, owner, batch_id)
         oldest = query.order_by(col(TaskRow.created_at), col(TaskRow.position)).limit(1)
         # SQLite has no such locks and needs none: its writers come one after another.
         locked = oldest.with_for_update(skip_locked=True).execution_options(populate_existing=True)
@@ -227,3 +227,13 @@ class Tasks:
             .values(**values)
         )
         return self._session.exec(change).rowcount == 1
+
+
+def _among(query: SelectOfScalar[T], owner: str | None, batch_id: str | None) -> SelectOfScalar[T]:
+    """The query for tasks of one owner or one batch, where they are named."""
+    if batch_id is not None:
+        query = query.where(TaskRow.batch_id == batch_id)
+    if owner is not None:
+        batches = select(BatchRow.id).where(BatchRow.owner == owner)
+        query = query.where(col(TaskRow.batch_id).in_(batches))
+    return query

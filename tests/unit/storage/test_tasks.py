@@ -237,15 +237,30 @@ def test_a_cancelled_task_doesnt_go_back_to_the_queue(work: UnitOfWork, clock: C
     assert (ended.state, ended.ended_at is not None) == (TaskState.CANCELLED, True)
 
 
-def test_an_order_is_replaced_while_nobody_works_on_it(work: UnitOfWork) -> None:
+def test_an_order_is_replaced_while_no_worker_has_it(work: UnitOfWork) -> None:
     longer = Order(story_id="b1s0", premise="A keeper hears a bell.", paragraphs=40)
     assert work.tasks.replace("b1t0", longer)
     task = work.tasks.claim("w1", LEASE)
     assert task is not None
     assert task.order == longer
     assert not work.tasks.replace("b1t0", a_task(BATCH, 0).order)
-    assert work.tasks.release("b1t0", "w1")
+    assert work.tasks.finish("b1t0", "w1", TaskState.DONE)
     assert work.tasks.replace("b1t0", a_task(BATCH, 0).order)
+    assert work.tasks.requeue("b1t0", done=True)
+    task = work.tasks.claim("w2", LEASE)
+    assert task is not None
+    assert (task.id, task.order) == ("b1t0", a_task(BATCH, 0).order)
+
+
+def test_what_is_left_counts_what_runs(work: UnitOfWork) -> None:
+    for worker in ("w1", "w2"):
+        task = work.tasks.claim(worker, LEASE)
+        assert task is not None
+        assert work.tasks.any_left()
+        assert work.tasks.any_left(owner="local", batch_id="b1")
+        assert not work.tasks.any_left(owner="somebody")
+        work.tasks.finish(task.id, worker, TaskState.FAILED)
+    assert not work.tasks.any_left()
 
 
 def test_a_task_outlives_its_story(
