@@ -50,3 +50,46 @@ class Listener:
     def cancelled(self) -> bool:
         """Asked between pieces of text; True stops the writing."""
         return False
+
+
+class Relay(Listener):
+    """Passes everything on to another listener; an heir changes what it needs to."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def on_story(self, story: Story) -> None:
+        """Pass it on."""
+        self._listener.on_story(story)
+
+    def on_stage(self, stage: Stage, depth: int) -> None:
+        """Pass it on."""
+        self._listener.on_stage(stage, depth)
+
+    def on_plan(self, plan: str, depth: int) -> None:
+        """Pass it on."""
+        self._listener.on_plan(plan, depth)
+
+    def on_text(self, text: str) -> None:
+        """Pass it on."""
+        self._listener.on_text(text)
+
+    def on_redraw(self, reason: str) -> None:
+        """Pass it on."""
+        self._listener.on_redraw(reason)
+
+    def on_step(self, step: Step) -> None:
+        """Pass it on."""
+        self._listener.on_step(step)
+
+    def on_progress(self, what: str, done: int, total: int) -> None:
+        """Pass it on."""
+        self._listener.on_progress(what, done, total)
+
+    def on_notice(self, text: str) -> None:
+        """Pass it on."""
+        self._listener.on_notice(text)
+
+    def cancelled(self) -> bool:
+        """Ask the other."""
+        return self._listener.cancelled()

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from storyloom.app.events import Cancelled, Listener
+from storyloom.app.heartbeats import Heartbeat
 from storyloom.memory.errors import StoryloomError
 from storyloom.memory.story import Job, JobState
 from storyloom.storage.database import Database
 
 LEASE_SECONDS = 4.0
-_BEAT_SECONDS = 0.5
 _POLL_SECONDS = 0.1
 
 
@@ -32,9 +32,7 @@ class Lease:
         self._lock = threading.Lock()
         self._text = ""
         self._written = ""
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name=f"lease-{job.id}", daemon=True)
-        self._thread.start()
+        self._heartbeat = Heartbeat(self._save, name=f"lease-{job.id}")
 
     def write(self, text: str) -> None:
         """Add to the journal."""
@@ -48,18 +46,8 @@ class Lease:
 
     def close(self) -> None:
         """Stop the heartbeat and journal what is left."""
-        self._stop.set()
-        self._thread.join()
+        self._heartbeat.stop()
         self._save()
-
-    def _beat(self) -> None:
-        while not self._stop.wait(_BEAT_SECONDS):
-            try:
-                self._save()
-            except StoryloomError:
-                # A beat may fail (a full disk, a locked database): the next one may not, and the
-                # commit, which may not fail in silence, says what is wrong.
-                continue
 
     def _save(self) -> None:
         with self._lock:

@@ -16,7 +16,7 @@ from storyloom.app.agents.one_call import OneCall
 from storyloom.app.agents.planner import Offer, Planner
 from storyloom.app.agents.scene import Scene
 from storyloom.app.agents.writer import Draft, Writer
-from storyloom.app.events import Listener, Stage
+from storyloom.app.events import Listener, Relay
 from storyloom.app.indexes import Indexes
 from storyloom.app.leases import Lease, Leases
 from storyloom.app.lore import LoreKeeper
@@ -31,6 +31,7 @@ from storyloom.memory.recall import RecallRule
 from storyloom.memory.recall_query import next_step
 from storyloom.memory.story import (
     Call,
+    Chapter,
     JobState,
     MemoryChange,
     Origin,
@@ -70,10 +71,21 @@ class Cast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a person asked of the next step: a plan of their own, one of the three, or nothing."""
+    """What is asked of the next step: a plan of one's own, one of the three, a place in a book, or nothing.
+
+    Attributes:
+        plan: what shall happen.
+        choice: which of the plans that are offered, from 1.
+        chapter: what happens in the chapter that the step stands in, where the text has chapters.
+        opens: the step begins that chapter, and what happens in it is its plan.
+        words: about how many the paragraph shall have; None: as many as usual.
+    """
 
     plan: str = ""
     choice: int | None = None
+    chapter: str = ""
+    opens: bool = False
+    words: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +113,7 @@ class _Written:
     update: MemoryUpdate
     offer: Offer
     calls: tuple[Call, ...]
+    chapter: str
 
 
 class Recurrence:
@@ -152,6 +165,7 @@ class Recurrence:
         started = time.monotonic()
         past = self._load(strand)
         scene = self._scene(past, strand, derived_seed(seed, past.depth))
+        scene = replace(scene, chapter=wish.chapter, words=wish.words)
         scene, planning = self._offered(scene, wish, cast, listener)
         plan, choosing = self._plan(scene, wish, cast)
         listener.on_plan(plan.text, past.depth)
@@ -159,8 +173,9 @@ class Recurrence:
         scene = replace(scene, plan=plan.text, recalled=self._recalled(past, plan, most_words, listener))
         scene = self.lore.told(scene, strand, cast.text_model, listener)
         draft, update, offer = self._write(scene, cast, listener)
-        calls = (*planning, *choosing, *draft.calls, *update.calls, *offer.calls)
-        written = _Written(plan, draft, update, offer, calls)
+        chapter, titling = cast.planner.chapter_title(scene) if wish.opens else ("", ())
+        calls = (*planning, *choosing, *draft.calls, *update.calls, *offer.calls, *titling)
+        written = _Written(plan, draft, update, offer, calls, chapter)
         listener.on_stage("saving", past.depth)
         step = self._assemble(strand, scene, written, cast, time.monotonic() - started)
         self._commit(step, written, listener.lease)
@@ -202,16 +217,18 @@ class Recurrence:
         self, scene: Scene, wish: Wish, cast: Cast, listener: "_Journalling"
     ) -> tuple[Scene, tuple[Call, ...]]:
         """The scene with plans to choose from; the opening has none before it and gets its own."""
-        if scene.offered or wish.plan:
+        if scene.offered or wish.plan or wish.opens:
             return scene, ()
         listener.on_stage("planning", scene.depth)
         offer = cast.planner.offer(scene)
         return replace(scene, offered=offer.plans), offer.calls
 
     def _plan(self, scene: Scene, wish: Wish, cast: Cast) -> tuple[Plan, tuple[Call, ...]]:
-        """The person's plan, the one they chose, or the editor's choice of the three."""
+        """The person's plan, the outline's, the one they chose, or the editor's choice of the three."""
         if wish.plan:
             return Plan(wish.plan, Origin.PERSON), ()
+        if wish.opens:
+            return Plan(wish.chapter, Origin.OUTLINE), ()
         if wish.choice is not None:
             return scene.offered[wish.choice - 1], ()
         choice = cast.editor.choose(scene, scene.offered)
@@ -278,6 +295,10 @@ class Recurrence:
         with self._database.unit_of_work() as work:
             work.steps.append(step)
             work.passages.add(passages)
+            if written.chapter:
+                work.chapters.add(
+                    [Chapter(strand_id=step.strand_id, depth=step.depth, title=written.chapter)]
+                )
             work.provenance.add(
                 step.strand_id,
                 step.depth,
@@ -310,38 +331,20 @@ class Recurrence:
             work.commit()
 
 
-class _Journalling(Listener):
+class _Journalling(Relay):
     """Passes everything on, and the writer's text to the lease's journal too."""
 
     def __init__(self, listener: Listener, lease: Lease) -> None:
+        super().__init__(listener)
         self.lease = lease
-        self._listener = listener
-
-    def on_stage(self, stage: Stage, depth: int) -> None:
-        self._listener.on_stage(stage, depth)
-
-    def on_plan(self, plan: str, depth: int) -> None:
-        self._listener.on_plan(plan, depth)
-
-    def on_step(self, step: Step) -> None:
-        self._listener.on_step(step)
-
-    def on_notice(self, text: str) -> None:
-        self._listener.on_notice(text)
-
-    def on_progress(self, what: str, done: int, total: int) -> None:
-        self._listener.on_progress(what, done, total)
-
-    def cancelled(self) -> bool:
-        return self._listener.cancelled()
 
     def on_text(self, text: str) -> None:
         self.lease.write(text)
-        self._listener.on_text(text)
+        super().on_text(text)
 
     def on_redraw(self, reason: str) -> None:
         self.lease.restart()
-        self._listener.on_redraw(reason)
+        super().on_redraw(reason)
 
 
 def _counted(update: MemoryUpdate, scene: Scene) -> MemoryUpdate:
