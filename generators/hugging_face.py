@@ -1,7 +1,7 @@
 """A transformers model as a text model: ``hf:REPO_OR_DIR``, or a GGUF file read by transformers.
 
-On a GPU when there is one, else on the CPU in float32. One request is served at a time, the others wait their
-turn. The samplers are llama.cpp's in llama.cpp's order, all but mirostat.
+On a GPU when there is one, else on the CPU in float32. Several requests are written at once, a row each,
+where the model allows it. The samplers are llama.cpp's in llama.cpp's order, all but mirostat.
 """
 
 import functools
@@ -12,20 +12,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import DynamicCache, LogitsProcessorList, StoppingCriteriaList
+from transformers import LogitsProcessorList
 
+from storyloom.generators.free_memory import cells_for, free_bytes
+from storyloom.generators.hf_alone import Alone
 from storyloom.generators.hf_loading import Loaded, load
 from storyloom.generators.hf_prompts import Prompts
+from storyloom.generators.hf_rows import cell_bytes
 from storyloom.generators.hf_schema import SchemaConstraint, schema_tokenizer
-from storyloom.generators.hf_writing import Writing
+from storyloom.generators.hf_together import Together
+from storyloom.generators.hf_writing import Task
 from storyloom.generators.one_at_a_time import TRANSFORMERS
-from storyloom.generators.prefix_cache import CachedText, PrefixCache, takes_cache
+from storyloom.generators.prefix_cache import PrefixCache
 from storyloom.generators.pump import Emit, pump
 from storyloom.generators.sampling_processors import DRY_BREAKERS, processors
 from storyloom.memory.errors import InvalidSetting, ModelFailed, PromptTooLong, UnsupportedRequest
 from storyloom.memory.generation import Piece, Prompt, Request, Sampling
 
 _DEFAULT_CONTEXT_TOKENS = 8192
+# Beginnings of prompts: every story has several agents, each with its own.
+_KEPT_A_SLOT = 4
 _MISSING = frozenset({"mirostat", "mirostat_tau", "mirostat_eta"})
 _FEATURES = (frozenset(Sampling.__dataclass_fields__) - _MISSING) | {
     "schema",
@@ -42,6 +48,7 @@ class _Ready:
     loaded: Loaded
     prompts: Prompts
     cache: PrefixCache
+    writer: Alone | Together
 
     @property
     def vocabulary(self) -> int:
@@ -57,6 +64,8 @@ class HuggingFaceModel:
         target: a hub id, a local folder, or the path of a .gguf file.
         name: the SPEC that it was made from.
         context_tokens: None for what the model was trained with, at most 8,192.
+        slots: how many requests are written at once; fewer where memory is short, and one where the model's
+            memory can't be laid side by side.
         threads: CPU threads of torch, for the whole process, or None to leave them as they are.
         reuse_prefix: keep keys and values between calls, so that an equal beginning of the prompt is not
             read again. It changes sums in their last bits, so that a drawn text may differ.
@@ -68,16 +77,17 @@ class HuggingFaceModel:
         *,
         name: str,
         context_tokens: int | None = None,
+        slots: int = 4,
         threads: int | None = None,
         reuse_prefix: bool = True,
     ):
         self._target = target
         self._name = name
         self._asked_context = context_tokens
+        self._slots = slots
         self._threads = threads
         self._reuse_prefix = reuse_prefix
         self._loading = threading.Lock()
-        self._turn = threading.Lock()
         self._ready: _Ready | None = None
         self._load_seconds: float | None = None
         self._breaker_ids = functools.lru_cache(4)(self._find_breakers)
@@ -119,7 +129,9 @@ class HuggingFaceModel:
 
     def close(self) -> None:
         """Free the model once the text in flight has ended; another use loads it again."""
-        with self._turn, self._loading:
+        with self._loading:
+            if self._ready is not None:
+                self._ready.writer.wait()
             self._ready = None
             self._breaker_ids.cache_clear()
             self._schema_tokenizer.cache_clear()
@@ -153,51 +165,19 @@ class HuggingFaceModel:
             raise UnsupportedRequest(
                 f"{self._name} can't begin with an empty prompt. Give it a word to go on from."
             )
-        return pump(functools.partial(self._wait_and_write, request, ids))
-
-    def _wait_and_write(self, request: Request, ids: list[int], emit: Emit) -> None:
-        """Take a turn, in the pump's thread."""
-        while not self._turn.acquire(timeout=0.1):
-            if emit(Piece("")):
-                return
-        try:
-            self._write(request, ids, emit)
-        except torch.OutOfMemoryError as error:
-            self._get().cache.clear()
-            raise ModelFailed(
-                f"{self._name} ran out of memory at {len(ids)} tokens. Set a smaller context, or use a "
-                "smaller model."
-            ) from error
-        finally:
-            self._turn.release()
+        return pump(functools.partial(self._write, request, ids))
 
     def _write(self, request: Request, ids: list[int], emit: Emit) -> None:
-        ready = self._get()
-        if self._threads is not None:
-            torch.set_num_threads(self._threads)  # counts for each thread that computes
-        model: Any = ready.loaded.model
-        reuse = self._reuse_prefix and takes_cache(model)
-        kept = ready.cache.take(ids) if reuse else None
-        if reuse and kept is None:
-            kept = CachedText([], DynamicCache(config=model.config))
-        cached = len(kept.ids) if kept else 0
+        """Write one request to its end, in the pump's thread."""
         schema = self._schema(request)
-        writing = Writing(ready.loaded, request, ids, emit, schema)
-        prompt = torch.tensor([ids], device=model.device)
-        with torch.inference_mode():
-            written = model.generate(
-                prompt,
-                attention_mask=torch.ones_like(prompt),
-                past_key_values=kept.cache if kept else None,
-                max_new_tokens=request.max_tokens,
-                do_sample=False,  # the chain draws
-                logits_processor=self._chain(request, schema),
-                stopping_criteria=StoppingCriteriaList([writing]),
-            )
-        if kept:
-            kept.ids = written[0].tolist()
-            ready.cache.keep(kept)
-        writing.end(cached)
+        task = Task(request, ids, self._chain(request, schema), schema)
+        try:
+            self._get().writer.write(task, emit)
+        except torch.OutOfMemoryError as error:
+            raise ModelFailed(
+                f"{self._name} ran out of memory at {len(ids)} tokens. Set a smaller context or fewer slots, "
+                "or use a smaller model."
+            ) from error
 
     def _chain(self, request: Request, schema: SchemaConstraint | None) -> LogitsProcessorList:
         """The constraint first, so that the samplers see only what may be written."""
@@ -242,10 +222,20 @@ class HuggingFaceModel:
                     torch.set_num_threads(self._threads)
                 with TRANSFORMERS:
                     loaded = load(self._target)
-                cache = PrefixCache(self._context(loaded.trained_context))
-                self._ready = _Ready(loaded, Prompts(loaded.tokenizer, self._name), cache)
+                self._ready = self._made_ready(loaded)
                 self._load_seconds = time.perf_counter() - started
             return self._ready
+
+    def _made_ready(self, loaded: Loaded) -> _Ready:
+        context = self._context(loaded.trained_context)
+        size = cell_bytes(loaded.model)
+        cells = cells_for(size, context, self._slots, free_bytes(loaded.model.device)) if size else context
+        cache = PrefixCache(cells, most_kept=_KEPT_A_SLOT * self._slots)
+        prefixes = cache if self._reuse_prefix else None
+        writer: Alone | Together = Alone(loaded, prefixes, self._threads)
+        if size is not None:
+            writer = Together(loaded, prefixes, self._threads, rows=self._slots, cells=cells)
+        return _Ready(loaded, Prompts(loaded.tokenizer, self._name), cache, writer)
 
     def _context(self, trained: int | None) -> int:
         most = trained or _DEFAULT_CONTEXT_TOKENS

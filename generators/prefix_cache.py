@@ -7,7 +7,6 @@ from typing import Any
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-_MOST_KEPT = 4
 # A cache is cut down for a prompt only if at least this part of it stays: else it would be lost to the
 # agent that it belongs to, for little gain.
 _LEAST_SHARED = 0.25
@@ -22,14 +21,16 @@ class CachedText:
 
 
 class PrefixCache:
-    """The caches of the last calls. Not safe to share between threads: the model's lock guards it.
+    """The caches of the last calls. Not safe to share between threads: whoever writes guards it.
 
     Args:
         most_tokens: how many tokens all of them may hold together.
+        most_kept: how many there may be.
     """
 
-    def __init__(self, most_tokens: int):
+    def __init__(self, most_tokens: int, *, most_kept: int):
         self._most_tokens = most_tokens
+        self._most_kept = most_kept
         self._kept: list[CachedText] = []
 
     def take(self, ids: Sequence[int]) -> CachedText | None:
@@ -56,7 +57,7 @@ class PrefixCache:
         _cut(text, length)
         self._kept.append(text)
         while self._kept and (
-            len(self._kept) > _MOST_KEPT or sum(len(kept.ids) for kept in self._kept) > self._most_tokens
+            len(self._kept) > self._most_kept or sum(len(kept.ids) for kept in self._kept) > self._most_tokens
         ):
             self._kept.pop(0)
 

@@ -62,7 +62,7 @@ def load_model(
         spec: which model.
         models_dir: where fetched weights are kept.
         context_tokens: tokens of prompt and completion together; None for the engine's own choice.
-        slots: how many requests a llama.cpp model runs at once.
+        slots: how many requests a model in this process runs at once.
         threads: None for one a physical core.
         api_key: for a server that asks for one.
         reproducible: equal requests give equal text, where the engine can promise it.
@@ -93,6 +93,7 @@ def load_model(
             spec.target,
             name=spec.text,
             context_tokens=context_tokens,
+            slots=1 if reproducible else slots,
             # Said always: the embedder beside it may have set torch to one thread.
             threads=threads or physical_cores(),
             # A cached beginning changes the last bits of sums.
