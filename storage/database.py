@@ -1,5 +1,6 @@
 """Opens the database, brings its schema up to date and hands out units of work."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -7,11 +8,15 @@ from sqlalchemy import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError
 
 from storyloom.memory.errors import InvalidSetting, StoreUnavailable
-from storyloom.storage import migrations, sqlite
+from storyloom.storage import migrations
+from storyloom.storage.dialects import DIALECTS
 from storyloom.storage.unit_of_work import UnitOfWork
 from storyloom.storage.vectors import VectorCache
 
 Clock = Callable[[], datetime]
+
+_BUSY_SECONDS = 10.0
+_EXAMPLES = "Write it as sqlite:////path/to/stories.sqlite3 or postgresql://user@host/stories."
 
 
 def utc_now() -> datetime:
@@ -23,7 +28,8 @@ class Database:
     """A database of stories. Safe to share between threads; each process opens its own.
 
     Args:
-        url: an SQLAlchemy URL, such as ``sqlite:////home/me/stories.sqlite3``.
+        url: an SQLAlchemy URL, such as ``sqlite:////home/me/stories.sqlite3`` or
+            ``postgresql://me@host/stories``.
         clock: tells the time for leases and versions.
         busy_seconds: how long to wait for another writer before giving up.
 
@@ -32,11 +38,10 @@ class Database:
         StoreUnavailable: the database can't be opened, is damaged, or a newer Storyloom wrote it.
     """
 
-    def __init__(
-        self, url: str, *, clock: Clock = utc_now, busy_seconds: float = sqlite.BUSY_SECONDS
-    ) -> None:
-        self._engine = sqlite.open_engine(_parsed(url), busy_seconds=busy_seconds)
-        self._writer = self._engine.execution_options(**{sqlite.BEGIN_OPTION: "BEGIN IMMEDIATE"})
+    def __init__(self, url: str, *, clock: Clock = utc_now, busy_seconds: float = _BUSY_SECONDS) -> None:
+        parsed = _parsed(url)
+        self._dialect = DIALECTS[parsed.get_backend_name()]
+        self._engine, self._writer = self._dialect.open_engines(parsed, busy_seconds=busy_seconds)
         self._clock = clock
         self._vectors = VectorCache()
         try:
@@ -49,8 +54,9 @@ class Database:
         """A unit of work, for a ``with`` statement.
 
         Args:
-            write: take the write lock with the first statement. ``False`` reads one snapshot, never
-                waits for a writer, and can't be committed.
+            write: other writers of the same things wait for this one: on SQLite all of them, from the
+                first statement on. ``False`` reads one snapshot, never waits for a writer, and can't be
+                committed.
         """
         engine = self._writer if write else self._engine
         return UnitOfWork(engine, vectors=self._vectors, clock=self._clock, writes=write)
@@ -59,7 +65,7 @@ class Database:
         """What is wrong with the database, one sentence a problem; empty when it is well."""
         with self._writer.connect() as connection:
             try:
-                found = sqlite.problems(connection)
+                found = self._dialect.problems(connection)
                 revision = migrations.stored_revision(connection)
             except StoreUnavailable as error:
                 return [str(error)]
@@ -70,7 +76,7 @@ class Database:
     @property
     def location(self) -> str:
         """Where the database is, for a person: a path, or a URL without its password."""
-        return self._engine.url.database or str(self._engine.url)
+        return self._dialect.location(self._engine.url)
 
     def close(self) -> None:
         """Close every connection; calling it twice is harmless."""
@@ -80,8 +86,9 @@ class Database:
         with self._engine.connect() as connection:
             if _is_current(connection):
                 return
-        # The write lock first: of two processes that open a fresh file, one waits and finds it ready.
+        # The lock first: of two processes that open a fresh database, one waits and finds it ready.
         with self._writer.begin() as connection:
+            self._dialect.hold_schema(connection)
             migrations.upgrade(connection)
 
 
@@ -92,13 +99,16 @@ def _is_current(connection: Connection) -> bool:
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
+        raise InvalidSetting(f"The database URL {_shown(url)!r} can't be read. {_EXAMPLES}") from error
+    if parsed.get_backend_name() not in DIALECTS:
         raise InvalidSetting(
-            f"The database URL {url!r} can't be read. Write it as sqlite:////path/to/stories.sqlite3."
-        ) from error
-    if parsed.get_backend_name() != "sqlite":
-        raise InvalidSetting(
-            f"The database URL names {parsed.get_backend_name()!r}, and stories can be kept in SQLite only. "
-            "Write it as sqlite:////path/to/stories.sqlite3."
+            f"The database URL names {parsed.get_backend_name()!r}, and stories can be kept in SQLite or "
+            f"PostgreSQL only. {_EXAMPLES}"
         )
     return parsed
+
+
+def _shown(url: str) -> str:
+    """A URL that can't be read, without what may be its password."""
+    return re.sub(r":[^:/]*@", ":***@", url)

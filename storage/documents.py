@@ -7,6 +7,7 @@ from sqlalchemy.orm.attributes import flag_modified
 from sqlmodel import Session, col, select
 
 from storyloom.memory.story import Document
+from storyloom.storage.locks import hold_story
 from storyloom.storage.tables import DocumentRow
 
 
@@ -19,6 +20,7 @@ class Documents:
     def put(self, documents: Iterable[Document]) -> None:
         """Keep documents; each takes the place of its story's document of the same id."""
         for document in documents:
+            hold_story(self._session, document.story_id)
             row = self._session.merge(
                 DocumentRow(
                     story_id=document.story_id,

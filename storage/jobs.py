@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 from storyloom.memory.story import Job, JobState
 from storyloom.storage import rows
 from storyloom.storage.ancestry import head_depth
+from storyloom.storage.locks import hold_strand
 from storyloom.storage.tables import JobRow, StrandRow
 
 _RUNNING = JobState.RUNNING.value
@@ -36,6 +37,7 @@ class Jobs:
         Raises:
             StrandNotFound: there is no such strand.
         """
+        hold_strand(self._session, strand_id)
         now = self._clock()
         depth = head_depth(self._session, strand_id) + 1
         held = self._session.exec(

@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 
 from storyloom.memory.errors import LoreNotFound
 from storyloom.memory.lore import CharacterSheet, LoreEntry
+from storyloom.storage.locks import hold_story
 from storyloom.storage.rows import title_key
 from storyloom.storage.tables import LoreRow
 
@@ -42,6 +43,7 @@ class Lore(Generic[T]):
 
     def add(self, story_id: str, values: Sequence[T]) -> None:
         """Keep new ones after those that are there, in their order."""
+        hold_story(self._session, story_id)
         first = self._next_place(story_id)
         self._session.add_all(
             LoreRow(

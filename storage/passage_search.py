@@ -15,8 +15,8 @@ from storyloom.memory.story import UNNAMED_CHAPTER, Candidate, PassageKind, Segm
 from storyloom.memory.text import words
 from storyloom.storage import evidence
 from storyloom.storage.evidence import Doubles, Term
-from storyloom.storage.sqlite_search import SqliteTextSearch
 from storyloom.storage.tables import ChapterRow, PassageRow
+from storyloom.storage.text_search import text_search
 from storyloom.storage.vectors import Floats, Integers, Shelf, StoredPassage, VectorCache
 
 # A term that more passages hold says little, and reading their ids would be what grows with a story.
@@ -78,7 +78,7 @@ class PassageSearch:
     def __init__(self, session: Session, vectors: VectorCache) -> None:
         self._session = session
         self._vectors = vectors
-        self._text_search = SqliteTextSearch(session)
+        self._text_search = text_search(session)
 
     def best(self, query: PassageQuery, rule: RecallRule) -> list[Candidate]:
         """The passages that the rule scores highest, best first: each holds a term or has a vector."""

@@ -13,6 +13,7 @@ from storyloom.memory.errors import StepConflict
 from storyloom.memory.pieces import passages as pieces_of
 from storyloom.memory.recall import RecallRule
 from storyloom.memory.story import Candidate, Passage, PassageKind, Segment
+from storyloom.storage.locks import hold_strand
 from storyloom.storage.passage_search import PassageQuery, PassageSearch
 from storyloom.storage.tables import PassageRow
 from storyloom.storage.vectors import VectorCache, from_bytes, to_bytes
@@ -51,6 +52,7 @@ class Passages:
             StepConflict: there is a passage at one of these places already.
         """
         self._vectors = VectorCache()
+        self._hold(passage.strand_id for passage in passages)
         try:
             for start in range(
                 0, len(passages), _ROWS_AT_A_TIME
@@ -91,6 +93,7 @@ class Passages:
     def remove(self, whole: Passage) -> bool:
         """Take away all pieces of what stands at a place; whether there were any. Its text doesn't matter."""
         self._vectors = VectorCache()
+        self._hold([whole.strand_id])
         rows = self._session.exec(select(PassageRow).where(*_place(whole))).all()
         for row in rows:
             self._session.delete(row)
@@ -123,6 +126,7 @@ class Passages:
                     select_columns(*_READ)
                     .where(col(PassageRow.strand_id) == segment.strand_id, other)
                     .where(col(PassageRow.depth) + 0 <= segment.depth, col(PassageRow.kind).in_(kinds))
+                    .order_by(col(PassageRow.embedder), col(PassageRow.depth))
                     .limit(limit - len(found))
                 )
                 found += [_passage(row) for row in self._session.connection().execute(query)]
@@ -212,6 +216,11 @@ class Passages:
             for source, vector in self._session.exec(query)
             if vector is not None
         ]
+
+    def _hold(self, strand_ids: Iterable[str]) -> None:
+        """Wait for others who write passages of these strands: caches rely on ids that rise with commits."""
+        for strand_id in set(strand_ids):
+            hold_strand(self._session, strand_id)
 
 
 def _place(passage: Passage | Candidate) -> tuple[ColumnElement[bool], ...]:

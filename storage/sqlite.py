@@ -11,10 +11,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from storyloom.memory.errors import InvalidText, StoreUnavailable
 
-BUSY_SECONDS = 10.0
 # The execution option that names the statement which begins a transaction: "BEGIN" reads one snapshot,
 # "BEGIN IMMEDIATE" also takes the write lock at once, so that a unit of work never has to be tried again.
-BEGIN_OPTION = "storyloom_begin"
+_BEGIN_OPTION = "storyloom_begin"
 _PAUSE_SECONDS = 0.02
 
 _MEANING = {
@@ -38,8 +37,8 @@ _MEANING = {
 }
 
 
-def open_engine(url: URL, *, busy_seconds: float = BUSY_SECONDS) -> Engine:
-    """An engine on the file that ``url`` names; its folder is made when missing.
+def open_engines(url: URL, *, busy_seconds: float) -> tuple[Engine, Engine]:
+    """Engines for readers and for writers on the file that ``url`` names; its folder is made when missing.
 
     Raises:
         StoreUnavailable: no file is named, its folder can't be made, or it can't be read or written.
@@ -59,7 +58,16 @@ def open_engine(url: URL, *, busy_seconds: float = BUSY_SECONDS) -> Engine:
     event.listen(engine, "begin", _begin)
     event.listen(engine, "handle_error", _explain)
     _use_write_ahead_log(engine, busy_seconds)
-    return engine
+    return engine, engine.execution_options(**{_BEGIN_OPTION: "BEGIN IMMEDIATE"})
+
+
+def hold_schema(connection: Connection) -> None:
+    """Nothing is left to hold: the writer's transaction began with the lock on the whole file."""
+
+
+def location(url: URL) -> str:
+    """The file."""
+    return url.database or ""
 
 
 def problems(connection: Connection) -> list[str]:
@@ -87,7 +95,7 @@ def _prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get(BEGIN_OPTION, "BEGIN"))
+    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN_OPTION, "BEGIN"))
 
 
 def _use_write_ahead_log(engine: Engine, busy_seconds: float) -> None:

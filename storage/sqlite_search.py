@@ -1,4 +1,4 @@
-"""Full-text search by SQLite's FTS5. PostgreSQL's counterpart would offer the same method."""
+"""Full-text search by SQLite's FTS5."""
 
 import json
 from collections.abc import Sequence
@@ -33,16 +33,7 @@ class SqliteTextSearch:
         self._session = session
 
     def holders(self, terms: Sequence[str], *, first: int, last: int, most: int) -> list[NDArray[np.int64]]:
-        """For each term the ids, ascending, of the passages that hold it in any of its forms.
-
-        A person's text can't become search syntax: every term is a quoted phrase.
-
-        Args:
-            terms: what to look for.
-            first: the least id that counts.
-            last: the greatest.
-            most: most ids of each term.
-        """
+        """For each term the ids of the passages that hold it; a quoted phrase is never search syntax."""
         parameters = {
             "terms": json.dumps([_quoted(term) for term in terms]),
             "first": first,

@@ -8,6 +8,7 @@ from sqlalchemy import insert
 from sqlmodel import Session, col, delete, select
 
 from storyloom.memory.story import Segment, Stale, StalePart
+from storyloom.storage.locks import hold_strand
 from storyloom.storage.tables import StaleRow
 
 _AT_ONCE = 500  # depths that one statement names
@@ -24,6 +25,7 @@ class StaleMarks:
         new = {(mark.strand_id, mark.depth, mark.part.value): mark for mark in reversed(list(marks))}
         there: set[tuple[str, int, str]] = set()
         for strand_id in {key[0] for key in new}:
+            hold_strand(self._session, strand_id)
             query = select(StaleRow.strand_id, StaleRow.depth, StaleRow.part)
             there.update(self._session.exec(query.where(StaleRow.strand_id == strand_id)))
         rows = [_fields(mark) for key, mark in reversed(new.items()) if key not in there]

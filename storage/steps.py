@@ -11,6 +11,7 @@ from storyloom.memory.story import MemoryChange, Origin, Plan, Segment, ShortMem
 from storyloom.memory.text import count_words
 from storyloom.storage import ancestry, rows
 from storyloom.storage.ancestry import Span
+from storyloom.storage.locks import hold_strand
 from storyloom.storage.passages import Passages
 from storyloom.storage.tables import StepRow, StoryRow, StrandRow
 
@@ -111,6 +112,7 @@ class Steps:
         Raises:
             StepConflict: somebody else committed a step there first, or the step leaves a gap.
         """
+        hold_strand(self._session, step.strand_id)
         deepest = self.depth(step.strand_id)
         if step.depth != deepest + 1:
             raise _conflict(step.depth, deepest)
@@ -154,7 +156,7 @@ class Steps:
         Raises:
             StrandNotFound: the strand has no step of its own there.
         """
-        row = self._row(strand_id, depth)
+        row = self._held(strand_id, depth)
         row.memory = rows.dump_memory(memory)
         row.memory_origin = origin.value
         if change is not None:
@@ -167,7 +169,7 @@ class Steps:
         Raises:
             StrandNotFound: the strand has no step of its own there.
         """
-        row = self._row(strand_id, depth)
+        row = self._held(strand_id, depth)
         row.paragraph = text
         row.paragraph_origin = origin.value
         row.words = count_words(text)
@@ -180,11 +182,15 @@ class Steps:
         Raises:
             StrandNotFound: the strand has no step of its own there.
         """
-        self._row(strand_id, depth).plans = rows.dump_plans(tuple(plans))
+        self._held(strand_id, depth).plans = rows.dump_plans(tuple(plans))
         self._session.flush()
 
     def _sum(self, *where: ColumnElement[bool] | bool) -> int:
         return self._session.exec(select(func.sum(StepRow.words)).where(*where)).one() or 0
+
+    def _held(self, strand_id: str, depth: int) -> StepRow:
+        hold_strand(self._session, strand_id)
+        return self._row(strand_id, depth)
 
     def _row(self, strand_id: str, depth: int) -> StepRow:
         row = self._session.get(StepRow, (strand_id, depth))

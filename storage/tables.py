@@ -8,14 +8,13 @@ from sqlalchemy import (
     BigInteger,
     ForeignKeyConstraint,
     Index,
-    LargeBinary,
     MetaData,
     UniqueConstraint,
     text,
 )
 from sqlmodel import Field, SQLModel
 
-from storyloom.storage.columns import CompressedText, UtcDateTime
+from storyloom.storage.columns import CompressedText, StoredVector, UtcDateTime
 
 Json = dict[str, Any] | list[Any]
 
@@ -138,7 +137,7 @@ class PassageRow(Row, table=True):
     part: int
     embedder: str
     text: str
-    vector: bytes | None = Field(default=None, sa_type=LargeBinary)
+    vector: bytes | None = Field(default=None, sa_type=StoredVector)
 
 
 class ChapterRow(Row, table=True):

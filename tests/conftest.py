@@ -1,11 +1,16 @@
 """What every test shares: a data folder of its own, and the starter's weights fetched once."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from storyloom.generators.cores import calm_openmp
+
+if TYPE_CHECKING:
+    from tests.postgresql import PostgresqlServer
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,3 +37,21 @@ def starter_weights() -> Path:
     from storyloom.generators.weights import pull_starter
 
     return pull_starter(ROOT / "build" / "models", lambda _done, _total: None)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> "Iterator[PostgresqlServer]":
+    """A real PostgreSQL server, started when the first test asks for it."""
+    # Here, because the kernels' tests run in environments that have no driver.
+    from tests.postgresql import running_server
+
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: "PostgresqlServer") -> Iterator[str]:
+    """The URL of a fresh PostgreSQL database with all tables and no rows."""
+    name = postgresql_server.create()
+    yield postgresql_server.url(name)
+    postgresql_server.drop(name)

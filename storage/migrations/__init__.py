@@ -24,7 +24,7 @@ def stored_revision(connection: Connection) -> str | None:
     if tables:
         raise StoreUnavailable(
             f"The database at {connection.engine.url.database} belongs to another program: it holds the "
-            f"table {tables[0]!r} and none of Storyloom's. Name another file in STORYLOOM_DATABASE_URL."
+            f"table {tables[0]!r} and none of Storyloom's. Name another database in STORYLOOM_DATABASE_URL."
         )
     return None
 

@@ -1,4 +1,4 @@
-"""The first tables, and SQLite's full-text index over the passages."""
+"""The first tables, and each database's own full-text index over the passages."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,11 +16,16 @@ def upgrade() -> None:
     _create_records()
     if op.get_bind().dialect.name == "sqlite":
         _create_full_text_index()
+    else:
+        _use_pgvector()
+        _create_text_search()
 
 
 def downgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":
         op.execute("DROP TABLE passage_fts")
+    else:
+        _drop_text_search()
     for table in ("slot", "call", "job", "revision", "passage", "step", "strand", "story"):
         op.drop_table(table)
 
@@ -228,3 +233,54 @@ def _create_full_text_index() -> None:
         "CREATE TRIGGER passage_fts_update AFTER UPDATE OF id, strand_id, text ON passage "
         f"BEGIN {delete}; {insert}; END"
     )
+
+
+def _use_pgvector() -> None:
+    """Vectors of any length: stories outlive the embedder that they began with."""
+    op.execute("CREATE EXTENSION IF NOT EXISTS vector")
+    op.execute("ALTER TABLE passage ALTER COLUMN vector TYPE vector USING NULL::vector")
+
+
+def _create_text_search() -> None:
+    """The same words as FTS5's "porter unicode61" finds: runs of letters and digits, stemmed, none left out.
+
+    PostgreSQL's parser would keep addresses and numbers with a sign whole, and goes by the server's
+    locale. So whatever is neither letter nor digit is made a blank first, by a collation that knows
+    Unicode, and Latin letters lose their accents.
+    """
+    bare = r"normalize(regexp_replace(normalize($1, NFD), '([A-Za-z])[\u0300-\u036f]+', '\1', 'g'), NFC)"
+    words = f"regexp_replace({bare} COLLATE {_unicode_collation()}, '[^[:alnum:]]+', ' ', 'g')"
+    kinds = "asciiword, word, numword, int, uint, float, sfloat"
+    for statement in (
+        "CREATE FUNCTION storyloom_fold(text) RETURNS text IMMUTABLE STRICT PARALLEL SAFE "
+        f"RETURN lower({words})",
+        "CREATE TEXT SEARCH DICTIONARY storyloom_stem (TEMPLATE = snowball, LANGUAGE = porter)",
+        "CREATE TEXT SEARCH CONFIGURATION storyloom (PARSER = default)",
+        f"ALTER TEXT SEARCH CONFIGURATION storyloom ADD MAPPING FOR {kinds} WITH storyloom_stem",
+        "ALTER TABLE passage ADD COLUMN words tsvector "
+        "GENERATED ALWAYS AS (to_tsvector('storyloom'::regconfig, storyloom_fold(text))) STORED",
+        "CREATE INDEX ix_passage_words ON passage USING gin (words)",
+    ):
+        op.get_bind().exec_driver_sql(statement)
+
+
+def _unicode_collation() -> str:
+    """A collation that knows every alphabet's letters, whatever the server's locale is."""
+    known = {
+        name
+        for (name,) in op.get_bind().exec_driver_sql(
+            "SELECT collname FROM pg_collation WHERE collencoding IN (-1, pg_char_to_encoding('UTF8'))"
+        )
+    }
+    names = ("pg_c_utf8", "und-x-icu", "C.utf8")
+    return next((f'"{name}"' for name in names if name in known), '"default"')
+
+
+def _drop_text_search() -> None:
+    for statement in (
+        "ALTER TABLE passage DROP COLUMN words",
+        "DROP TEXT SEARCH CONFIGURATION storyloom",
+        "DROP TEXT SEARCH DICTIONARY storyloom_stem",
+        "DROP FUNCTION storyloom_fold(text)",
+    ):
+        op.execute(statement)

@@ -12,14 +12,22 @@ _TRIGGERS = ("passage_fts_insert", "passage_fts_delete", "passage_fts_update")
 _KEPT = "id, strand_id, depth, embedder, text, vector"
 
 
+_WIDE = ("strand_id", "depth", "kind", "source", "part")
+_NARROW = ("strand_id", "depth")
+
+
 def upgrade() -> None:
-    _move_revisions(sa.Column("state", sa.JSON(), nullable=True))
-    _move_passages(_wide_columns(), "strand_id", "depth", "kind", "source", "part")
-    op.execute(
-        f"INSERT INTO passage ({_KEPT}, kind, source, part) "
-        f"SELECT {_KEPT}, 'paragraph', '', 0 FROM passage_old"
-    )
-    op.drop_table("passage_old")
+    if op.get_bind().dialect.name == "sqlite":
+        _move_revisions(_state())
+        _move_passages(_wide_columns(), *_WIDE)
+        op.execute(
+            f"INSERT INTO passage ({_KEPT}, kind, source, part) "
+            f"SELECT {_KEPT}, 'paragraph', '', 0 FROM passage_old"
+        )
+        op.drop_table("passage_old")
+    else:
+        op.add_column("revision", _state())
+        _widen_passages()
     _create_beside_the_story()
     _create_parts_of_steps()
 
@@ -27,12 +35,40 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in ("weaving", "stale", "proposal", "chapter", "document", "lore"):
         op.drop_table(table)
-    _move_passages([], "strand_id", "depth")
-    op.execute(
-        f"INSERT INTO passage ({_KEPT}) SELECT {_KEPT} FROM passage_old WHERE kind = 'paragraph' AND part = 0"
-    )
-    op.drop_table("passage_old")
-    _move_revisions()
+    of_steps = "kind = 'paragraph' AND part = 0"
+    if op.get_bind().dialect.name == "sqlite":
+        _move_passages([], *_NARROW)
+        op.execute(f"INSERT INTO passage ({_KEPT}) SELECT {_KEPT} FROM passage_old WHERE {of_steps}")
+        op.drop_table("passage_old")
+        _move_revisions()
+    else:
+        op.execute(f"DELETE FROM passage WHERE NOT ({of_steps})")
+        _narrow_passages()
+        op.drop_column("revision", "state")
+
+
+def _state() -> sa.Column[sa.JSON]:
+    return sa.Column("state", sa.JSON(), nullable=True)
+
+
+def _widen_passages() -> None:
+    op.drop_constraint(_unique(*_NARROW), "passage")
+    for column, value in zip(_wide_columns(), ("paragraph", "", "0"), strict=True):
+        column.server_default = sa.DefaultClause(value)
+        op.add_column("passage", column)
+        op.alter_column("passage", column.name, server_default=None)
+    op.create_unique_constraint(_unique(*_WIDE), "passage", _WIDE)
+
+
+def _narrow_passages() -> None:
+    op.drop_constraint(_unique(*_WIDE), "passage")
+    for column in _wide_columns():
+        op.drop_column("passage", column.name)
+    op.create_unique_constraint(_unique(*_NARROW), "passage", _NARROW)
+
+
+def _unique(*columns: str) -> str:
+    return f"uq_passage_{'_'.join(columns)}"
 
 
 def _move_revisions(*further: sa.Column[sa.JSON]) -> None:
@@ -68,11 +104,9 @@ def _wide_columns() -> list[sa.Column[str] | sa.Column[int]]:
 
 def _move_passages(further: list[sa.Column[str] | sa.Column[int]], *unique: str) -> None:
     """An empty table in the old one's place, which is then ``passage_old``: SQLite changes no constraint."""
-    sqlite = op.get_bind().dialect.name == "sqlite"
-    if sqlite:
-        for trigger in _TRIGGERS:
-            op.execute(f"DROP TRIGGER {trigger}")
-        op.execute("DROP TABLE passage_fts")
+    for trigger in _TRIGGERS:
+        op.execute(f"DROP TRIGGER {trigger}")
+    op.execute("DROP TABLE passage_fts")
     op.drop_index("ix_passage_strand_id_id", "passage")
     op.drop_index("ix_passage_strand_id_embedder_depth", "passage")
     op.rename_table("passage", "passage_old")
@@ -85,7 +119,7 @@ def _move_passages(further: list[sa.Column[str] | sa.Column[int]], *unique: str)
         sa.Column("embedder", sa.String(), nullable=False),
         sa.Column("text", sa.String(), nullable=False),
         sa.Column("vector", sa.LargeBinary(), nullable=True),
-        sa.UniqueConstraint(*unique, name=f"uq_passage_{'_'.join(unique)}"),
+        sa.UniqueConstraint(*unique, name=_unique(*unique)),
         sa.ForeignKeyConstraint(
             ["strand_id"], ["strand.id"], name="fk_passage_strand_id_strand", ondelete="CASCADE"
         ),
@@ -93,8 +127,7 @@ def _move_passages(further: list[sa.Column[str] | sa.Column[int]], *unique: str)
     )
     op.create_index("ix_passage_strand_id_id", "passage", ["strand_id", "id"])
     op.create_index("ix_passage_strand_id_embedder_depth", "passage", ["strand_id", "embedder", "depth"])
-    if sqlite:
-        _create_full_text_index()
+    _create_full_text_index()
 
 
 def _create_full_text_index() -> None:

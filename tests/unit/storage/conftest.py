@@ -60,9 +60,18 @@ def database_file(tmp_path: Path, migrated_file: Path) -> Path:
     return Path(shutil.copy(migrated_file, tmp_path / "stories.sqlite3"))
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A migrated database of each kind. A module that is about one kind names it for itself."""
+    if request.param == "postgresql":
+        url: str = request.getfixturevalue("postgresql_url")
+        return url
+    return f"sqlite:///{request.getfixturevalue('database_file')}"
+
+
 @pytest.fixture
-def database(database_file: Path, clock: Clock) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{database_file}", clock=clock)
+def database(database_url: str, clock: Clock) -> Iterator[Database]:
+    opened = Database(database_url, clock=clock)
     yield opened
     opened.close()
 

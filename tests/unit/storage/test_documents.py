@@ -15,7 +15,7 @@ def documents(database: Database, story: Story) -> list[Document]:
         Document(
             story_id=story.id, id="tides", text="High at six.", about={"page": 1, "tags": ["sea", None]}
         ),
-        Document(story_id=story.id, id="鐘", text="A bell\nof \0 bronze."),
+        Document(story_id=story.id, id="鐘", text="A bell\nof \x01 bronze."),
     ]
     with database.unit_of_work() as work:
         work.documents.put(made)

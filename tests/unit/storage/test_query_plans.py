@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,11 @@ from storyloom.storage.unit_of_work import UnitOfWork
 
 TABLES = "story|strand|step|passage|revision|job|call|slot"
 WHOLE_TABLE = re.compile(rf"^SCAN ({TABLES})\b")
+
+
+@pytest.fixture
+def database_url(database_file: Path) -> str:
+    return f"sqlite:///{database_file}"
 
 
 @contextmanager

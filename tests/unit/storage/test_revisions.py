@@ -15,7 +15,7 @@ def test_revisions_come_back_newest_first_and_only_the_storys(
             strand_id=place.get("strand_id"),  # type: ignore[arg-type]
             depth=place.get("depth"),  # type: ignore[arg-type]
             subject="short_memory",
-            old="old \0 text",
+            old="old \x01 text",
             new="",
             created_at=story.created_at + timedelta(seconds=number % 3),
         )

@@ -1,4 +1,4 @@
-"""Errors of the file and the disk, each as a sentence that says what to do."""
+"""What is particular to SQLite, and errors of the file and the disk in sentences that say what to do."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -14,6 +14,16 @@ from storyloom.memory.story import Story
 from storyloom.storage.database import Database
 
 
+@pytest.fixture
+def database_url(database_file: Path) -> str:
+    return f"sqlite:///{database_file}"
+
+
+def pragma(database: Database, name: str) -> object:
+    with database._engine.connect() as connection:
+        return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+
+
 @contextmanager
 def other_writer(file: Path) -> Iterator[None]:
     """Another program in the middle of a write."""
@@ -21,6 +31,13 @@ def other_writer(file: Path) -> Iterator[None]:
         connection.execute("BEGIN IMMEDIATE")
         yield
         connection.execute("ROLLBACK")
+
+
+def test_every_commit_reaches_the_disk_and_references_are_held(database: Database) -> None:
+    assert pragma(database, "journal_mode") == "wal"
+    assert pragma(database, "synchronous") == 2  # FULL
+    assert pragma(database, "foreign_keys") == 1
+    assert pragma(database, "busy_timeout") == 10_000
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
@@ -118,3 +135,24 @@ def test_half_a_character_is_the_persons_to_mend(database: Database, new_story: 
 def test_a_fault_in_our_own_sql_isnt_blamed_on_the_file(database: Database) -> None:
     with database._engine.connect() as connection, pytest.raises(OperationalError, match="no such table"):
         connection.execute(text("SELECT * FROM nowhere"))
+
+
+def test_the_doctor_hears_of_missing_rows(database: Database) -> None:
+    with database._engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        connection.commit()
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        raw.execute("PRAGMA foreign_keys = OFF")
+        connection.exec_driver_sql(
+            "INSERT INTO revision(id, story_id, subject, old, new, created_at) "
+            "VALUES ('r', 'gone', 's', '', '', '2024-01-01')"
+        )
+        connection.commit()
+    assert database.check() == ["row 1 of table revision refers to a missing row of story"]
+
+
+def test_the_doctor_hears_of_an_untrue_full_text_index(database: Database) -> None:
+    with database._writer.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO passage_fts(rowid, strand_id, text) VALUES (7, 'x', 'ghost')")
+    assert database.check() == ["the full-text index doesn't agree with the passages"]

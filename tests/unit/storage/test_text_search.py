@@ -2,7 +2,7 @@ import pytest
 
 from storyloom.memory.story import Passage, Story
 from storyloom.storage.database import Database
-from storyloom.storage.sqlite_search import SqliteTextSearch
+from storyloom.storage.text_search import text_search
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def holders(
     database: Database, terms: list[str], first: int = 1, last: int = 100, most: int = 1000
 ) -> list[list[int]]:
     with database.unit_of_work(write=False) as work:
-        found = SqliteTextSearch(work._session).holders(terms, first=first, last=last, most=most)
+        found = text_search(work._session).holders(terms, first=first, last=last, most=most)
     return [ids.tolist() for ids in found]
 
 
