@@ -43,6 +43,22 @@ class GgufHead:
         length = self.metadata.get(f"{architecture}.context_length")
         return int(length) if length else None
 
+    @property
+    def cell_bytes(self) -> int:
+        """Bytes that llama.cpp keeps of one token: keys and values of all layers, at two bytes a number."""
+        layers, heads = self._number("block_count"), self._number("attention.head_count")
+        shared = self._number("attention.head_count_kv") or heads
+        size = self._number("embedding_length") // max(1, heads)
+        both = (self._number("attention.key_length") or size) + (
+            self._number("attention.value_length") or size
+        )
+        return 2 * layers * shared * both
+
+    def _number(self, key: str) -> int:
+        """A number of the architecture, the largest where each layer has its own; 0 where there is none."""
+        value = self.metadata.get(f"{self.metadata.get('general.architecture')}.{key}", 0)
+        return max(value, default=0) if isinstance(value, list) else int(value)
+
     def control_tokens(self) -> dict[str, int]:
         """Tokens that steer the model, such as the ends of turns: text to id."""
         tokens: list[str] = self.metadata.get("tokenizer.ggml.tokens", [])

@@ -10,15 +10,18 @@ from typing import Any
 
 from storyloom.generators.cores import calm_openmp, physical_cores
 from storyloom.generators.encodable import encodable
+from storyloom.generators.free_memory import cells_for
 from storyloom.generators.gguf_format import GgufHead, read_head
 from storyloom.generators.json_schema import constraint
-from storyloom.generators.llama_server import Chunk, LlamaServer, Room
+from storyloom.generators.llama_server import Chunk, LlamaServer, Room, free_engine_bytes
 from storyloom.generators.pump import Emit, pump
 from storyloom.memory.errors import InvalidSetting, ModelFailed, PromptTooLong, UnsupportedRequest
 from storyloom.memory.generation import Message, Piece, Prompt, Request, Sampling, Usage
 
 _DEFAULT_CONTEXT_TOKENS = 8192
 _COUNTS_KEPT = 512
+# For beginnings of prompts beyond those in the slots: some 80 of the starter's, of 1,000 tokens.
+_MOST_KEPT_BYTES = 2 << 30
 # The engine takes seeds of 32 bits, and the highest means "draw one".
 _SEEDS = 2**32 - 1
 
@@ -53,8 +56,8 @@ _NO_BREAKER = "\uf8ff"
 class LlamaCppModel:
     """A GGUF model in this process. It is loaded at the first use, or by ``load``.
 
-    A request may use the whole context; several run at once while their sums fit it. In reproducible mode
-    one runs at a time and reads its whole prompt again, and equal requests give equal text.
+    A request may use the whole context, and all slots may do so at once where memory has room for that. In
+    reproducible mode one runs at a time and reads its whole prompt again, and equal requests give equal text.
     """
 
     def __init__(
@@ -190,14 +193,18 @@ class LlamaCppModel:
     def _loaded(self) -> tuple[LlamaServer, Room]:
         with self._lock:
             if self._server is None or self._room is None:
+                weights = self._head.tensor_data_at
+                free = max(0, free_engine_bytes() - weights)
+                cells = cells_for(self._head.cell_bytes, self.context_tokens, self._slots, free)
                 self._server = LlamaServer(
                     self._path,
-                    context_tokens=self.context_tokens,
+                    cells=cells,
+                    shared=cells < self._slots * self.context_tokens,
                     slots=self._slots,
                     threads=self._threads,
-                    cache=not self._reproducible,
+                    kept_bytes=None if self._reproducible else min(_MOST_KEPT_BYTES, free // 8),
                 )
-                self._room = Room(slots=self._slots, tokens=self.context_tokens)
+                self._room = Room(slots=self._slots, tokens=cells)
             return self._server, self._room
 
     def _tokenize(self, prompt: Prompt) -> tuple[int, ...]:

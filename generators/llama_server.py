@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from storyloom.generators.free_memory import free_bytes
 from storyloom.memory.errors import ModelFailed, ModelUnavailable, StoryloomError, UnsupportedRequest
 
 # Tokens read between two looks at whether somebody wants to stop; smaller is no slower (measured).
@@ -30,15 +31,20 @@ Chunk = dict[str, Any]
 class LlamaServer:
     """One loaded model. Safe to call from several threads."""
 
-    def __init__(self, path: Path, *, context_tokens: int, slots: int, threads: int, cache: bool) -> None:
+    def __init__(
+        self, path: Path, *, cells: int, shared: bool, slots: int, threads: int, kept_bytes: int | None
+    ) -> None:
         """Load the model.
 
         Args:
             path: the GGUF file.
-            context_tokens: cells of the key/value cache, shared by all slots.
+            cells: tokens whose keys and values all slots hold together.
+            shared: one pool of cells for all slots, instead of an equal part for each. Every token then looks
+                through all of them: a whole request fits fewer cells, and takes twice as long beside others.
             slots: how many requests run at once; each keeps its last prompt's prefix.
             threads: for reading prompts and for writing.
-            cache: whether a slot may keep what it read before.
+            kept_bytes: memory for prefixes of prompts that had to leave their slot; None when not even a slot
+                may keep what it read before.
 
         Raises:
             ModelUnavailable: llama.cpp or the model can't be loaded.
@@ -47,17 +53,16 @@ class LlamaServer:
         key = secrets.token_urlsafe(32)
         params = engine.CommonParams()
         params.model.path = str(path)
-        params.n_ctx = context_tokens
+        params.n_ctx = cells
         params.n_parallel = slots
-        params.kv_unified = True
+        params.kv_unified = shared
         params.n_batch = params.n_ubatch = _BATCH_TOKENS
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-        params.cache_prompt = cache
-        # Prefixes live in the slots; no second copy of them (8 GiB of it, by default) elsewhere in memory.
+        params.cache_prompt = kept_bytes is not None
         params.cache_idle_slots = False
-        params.cache_ram_mib = 0
+        params.cache_ram_mib = (kept_bytes or 0) >> 20
         params.warmup = False
-        params.fit_params = _has_accelerator(engine)
+        params.fit_params = bool(_accelerators(engine))
         params.offline = True
         params.verbosity = -1
         params.port = 0
@@ -145,7 +150,7 @@ class LlamaServer:
 class Room:
     """Slots and cells of a server, given to one request each until it ends.
 
-    Cells are shared, so requests that don't fit together wait here, where they can be stopped, and don't
+    Cells may be shared, so requests that don't fit together wait here, where they can be stopped, and don't
     fail in the engine.
     """
 
@@ -187,9 +192,19 @@ def _as_error(problem: dict[str, Any]) -> StoryloomError:
     return ModelFailed(f"llama.cpp broke off: {message}. Run the command again.")
 
 
-def _has_accelerator(engine: Any) -> bool:
-    kinds = engine.ggml_backend_dev_type
-    return any(device["type"] != kinds.GGML_BACKEND_DEVICE_TYPE_CPU for device in engine.get_device_info())
+def free_engine_bytes() -> int:
+    """Memory that is free where models run: the accelerator's, where there is one.
+
+    Raises:
+        ModelUnavailable: llama.cpp can't be loaded.
+    """
+    accelerators = _accelerators(_import_engine())
+    return max((int(device["memory_free"]) for device in accelerators), default=0) or free_bytes()
+
+
+def _accelerators(engine: Any) -> list[dict[str, Any]]:
+    processor = engine.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU
+    return [device for device in engine.get_device_info() if device["type"] != processor]
 
 
 def _import_engine() -> Any:

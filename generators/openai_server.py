@@ -68,6 +68,8 @@ class OpenAIServer:
             timeout=timeout_seconds,
             follow_redirects=False,
             trust_env=not _is_this_machine(url.host),
+            # How many ask at once is for their callers to say, and for the server to bear.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
         )
         self._lock = threading.Lock()
         self._facts: dict[str, ServerFacts] = {}

@@ -55,7 +55,7 @@ def _texts() -> list[str]:
 
 
 def _timed(path: Path, text: str, round_: int) -> dict[str, float]:
-    server = LlamaServer(path, context_tokens=2048, slots=1, threads=physical_cores(), cache=False)
+    server = LlamaServer(path, cells=2048, shared=False, slots=1, threads=physical_cores(), kept_bytes=None)
     try:
         start = (round_ * 7919 * 13) % max(1, len(text) - 12_000)
         prompt = server.tokenize(text[start : start + 8_000], begin=True, special=False)[:PROMPT_TOKENS]

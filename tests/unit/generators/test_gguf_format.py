@@ -67,3 +67,18 @@ def test_damage_is_told_and_never_read_into_memory(tmp_path: Path, head: bytes, 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match=r"none\.gguf can't be read: No such file"):
         read_head(tmp_path / "none.gguf")
+
+
+def test_what_a_token_takes_is_told_by_the_shape_of_the_layers(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "model.gguf", "llama")
+    writer.add_block_count(30)
+    writer.add_embedding_length(576)
+    writer.add_head_count(9)
+    writer.add_head_count_kv(3)
+    writer.add_tensor("one", np.zeros((3, 32), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    assert read_head(tmp_path / "model.gguf").cell_bytes == 30 * 2 * 3 * 64 * 2
+    assert read_head(write(tmp_path / "bare.gguf")).cell_bytes == 0

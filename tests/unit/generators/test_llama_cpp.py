@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from storyloom.generators import llama_cpp
 from storyloom.generators.gguf_format import read_head
 from storyloom.generators.llama_cpp import LlamaCppModel
 from storyloom.memory.errors import InvalidSetting, ModelUnavailable, PromptTooLong, UnsupportedRequest
@@ -261,7 +262,9 @@ def test_an_empty_completion_prompt_is_refused(model: LlamaCppModel) -> None:
 
 
 @pytest.fixture
-def small(starter_weights: Path) -> Iterator[LlamaCppModel]:
+def small(starter_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LlamaCppModel]:
+    """Four slots that share one context, since memory has room for no more."""
+    monkeypatch.setattr(llama_cpp, "free_engine_bytes", lambda: 0)
     model = LlamaCppModel(starter_weights, name="starter", context_tokens=256, slots=4, threads=1)
     yield model
     model.close()
@@ -291,6 +294,29 @@ def test_requests_that_do_not_fit_together_take_turns(small: LlamaCppModel) -> N
     for thread in threads:
         thread.join()
     assert len(replies) == 4
+
+
+@pytest.mark.model
+def test_every_slot_may_fill_the_context_at_once(starter_weights: Path) -> None:
+    model = LlamaCppModel(starter_weights, name="starter", context_tokens=256, slots=3, threads=1)
+    prompt = "x" + " so" * 200
+    request = Request(prompt=prompt, max_tokens=256 - model.count_tokens(prompt), sampling=GREEDY)
+    streams: list[Any] = [model.stream(request) for _ in range(3)]
+    for stream in streams:
+        assert next(stream).text
+    assert all(collect(stream).usage.prompt_tokens > 200 for stream in streams)
+    model.close()
+
+
+@pytest.mark.model
+def test_more_prompts_than_slots_keep_their_prefixes(starter_weights: Path) -> None:
+    model = LlamaCppModel(starter_weights, name="starter", context_tokens=512, slots=1, threads=1)
+    prompts = [f"{name} wrote to the sea. " * 30 for name in ("Ada", "Tom", "Mara")]
+    for prompt in prompts:
+        write(model, prompt, 2)
+    for prompt in prompts:
+        assert write(model, prompt, 2).usage.cached_tokens > 150
+    model.close()
 
 
 @pytest.mark.model

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ class FakeServer(ThreadingHTTPServer):
     """A server on loopback whose answers a test sets."""
 
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -325,6 +327,21 @@ def test_an_unknown_model_lists_the_known(server: FakeServer, model: OpenAICompa
     server.answers["/v1/models"] = models("big", "bigger")
     with pytest.raises(ModelUnavailable, match="Its models: big, bigger"):
         ask(model)
+
+
+def test_more_requests_at_once_than_a_client_holds_by_itself(
+    server: FakeServer, model: OpenAICompatibleModel
+) -> None:
+    everybody = threading.Barrier(110, timeout=20)
+
+    def together(handler: Handler, body: dict[str, Any]) -> None:
+        everybody.wait()
+        GOOD(handler, body)
+
+    server.answers[CHATS] = together
+    with ThreadPoolExecutor(110) as pool:
+        replies = list(pool.map(lambda _: ask(model), range(110)))
+    assert {reply.text for reply in replies} == {"A lamp."}
 
 
 def test_redirects_are_not_followed(server: FakeServer, model: OpenAICompatibleModel) -> None:
