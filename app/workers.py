@@ -212,6 +212,13 @@ class _Hold:
         """Beat no more."""
         self._heartbeat.stop()
 
+    def look(self) -> None:
+        """Find out at once whether the task is still held."""
+        with self._database.unit_of_work(write=False) as work:
+            task = work.tasks.get(self._task.id)
+        holder = task.worker if task and task.state is TaskState.RUNNING else None
+        self.lost = holder != self._task.worker
+
     def _beat(self) -> None:
         with self._database.unit_of_work() as work:
             beat = work.tasks.heartbeat(self._task.id, self._task.worker, LEASE_SECONDS)
@@ -234,8 +241,10 @@ class _Watched(Relay):
             Cancelled: the task is somebody else's.
         """
         super().on_stage(stage, depth)
-        if stage == "saving" and self._hold.lost:
-            raise Cancelled(_LOST)
+        if stage == "saving":
+            self._hold.look()
+            if self._hold.lost:
+                raise Cancelled(_LOST)
 
     def cancelled(self) -> bool:
         """Whether the worker stops, the task's end was asked for, or it is somebody else's."""
