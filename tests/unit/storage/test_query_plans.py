@@ -130,6 +130,17 @@ def test_the_list_of_stories_sums_words_without_reading_a_step(filled: Database)
     assert of_steps == ["SEARCH step USING COVERING INDEX ix_step_strand_id_words (strand_id=?)"]
 
 
+def test_a_claim_sorts_nothing_however_long_the_queue(database: Database) -> None:
+    with plans(database) as lines, database.unit_of_work() as work:
+        assert work.tasks.claim("w", 4.0) is None
+        assert not work.tasks.heartbeat("t", "w", 4.0).held
+    used = {plan for _, plan in lines if "task" in plan or "TEMP" in plan}
+    assert used == {
+        "SEARCH task USING INDEX ix_task_state_created_at (state=?)",
+        "SEARCH task USING INDEX sqlite_autoindex_task_1 (id=?)",
+    }
+
+
 def test_new_vectors_are_found_by_an_index_alone(filled: Database) -> None:
     with plans(filled) as lines, filled.unit_of_work(write=False) as work:
         segments = work.steps.segments("side")

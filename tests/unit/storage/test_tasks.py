@@ -1,6 +1,7 @@
 """Tasks: one living worker each, pauses, cancelling, and orders that come back as they were given."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -272,3 +273,23 @@ def test_a_task_outlives_its_story(
     work.commit()
     with database.unit_of_work(write=False) as reading:
         assert [task.order.story_id for task in reading.tasks.of_batch("b1")] == ["b1s0", "b1s1"]
+
+
+def test_workers_that_claim_at_once_get_different_tasks(database: Database) -> None:
+    with database.unit_of_work() as work:
+        work.tasks.add(BATCH, [a_task(BATCH, number) for number in range(24)])
+        work.commit()
+
+    def take(number: int) -> list[str]:
+        taken: list[str] = []
+        while True:
+            with database.unit_of_work() as work:
+                task = work.tasks.claim(f"w{number}", LEASE)
+                work.commit()
+            if task is None:
+                return taken
+            taken.append(task.key)
+
+    with ThreadPoolExecutor(4) as pool:
+        taken = [key for keys in pool.map(take, range(4)) for key in keys]
+    assert sorted(taken) == sorted(f"k{number}" for number in range(24))

@@ -237,8 +237,12 @@ class Queue(RuleBasedStateMachine):
 
 
 def test_no_order_of_events_breaks_the_queue(database: Database, clock: Clock) -> None:
+    class Ours(Queue):
+        def __init__(self) -> None:
+            super().__init__(database, clock)
+
     run_state_machine_as_test(
-        lambda: Queue(database, clock),
+        Ours,
         settings=settings(
             max_examples=25,
             stateful_step_count=30,
