@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from storyloom.storage.database import Database
+from tests.postgresql import PostgresqlServer
 
 # What every process starts with; each test's own lines follow. ``ready`` waits for the test's word.
 PREAMBLE = """
@@ -50,9 +51,16 @@ with database.unit_of_work() as work:
 Start = Callable[[str], "subprocess.Popen[str]"]
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'stories.sqlite3'}"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of each kind that nothing was ever written to."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'stories.sqlite3'}"
+    else:
+        server: PostgresqlServer = request.getfixturevalue("postgresql_server")
+        name = server.create(empty=True)
+        yield server.url(name)
+        server.drop(name)
 
 
 @pytest.fixture
