@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from storyloom.app.agents.planner import OUTLINE_LINES
 from storyloom.app.given_text import (
     LONGEST_OUTLINE,
     LONGEST_STYLE,
@@ -35,6 +36,7 @@ class Beginning:
         seed: where chance starts from; None: anywhere.
         id: the story's; empty: a new one. With an id a beginning can be repeated: it is the same story.
         outline: a line a part; empty: the planner makes one.
+        lines: how many lines the planner's outline shall have.
         sampling: how the writer draws, by ``Sampling``'s field names, where the profile draws otherwise.
     """
 
@@ -46,6 +48,7 @@ class Beginning:
     seed: int | None = None
     id: str = ""
     outline: str = ""
+    lines: int = OUTLINE_LINES
     sampling: Mapping[str, Any] = field(default_factory=dict)
 
 

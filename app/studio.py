@@ -126,6 +126,7 @@ class Studio:
             seed=derived_seed(story.settings["seed"], 0),
             title=beginning.title,
             outline=beginning.outline,
+            lines=beginning.lines,
         )
         with self._database.unit_of_work() as work:
             story = work.stories.save(replace(story, title=plan.title, outline=plan.outline))
@@ -201,14 +202,14 @@ class Studio:
                 chapters=work.chapters.count(line.id),
             )
 
-    def profile(self, reference: str) -> Profile:
-        """How the model that a story names is used.
+    def profile(self, model: str | None = None) -> Profile:
+        """How a model is used, by its SPEC.
 
         Raises:
+            InvalidSetting: the SPEC is malformed.
             ModelUnavailable: the model can't be loaded.
         """
-        story, _ = self._shelf.find(reference)
-        return self._castings.cast(story.settings.get("model"), sampling_of(story)).profile
+        return self._castings.cast(model).profile
 
     def provenance(self, reference: str, depth: int, strand: str | None = None) -> Provenance:
         """What went into the step at ``depth``: the writer's slots and every agent's call."""

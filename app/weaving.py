@@ -23,6 +23,7 @@ SLOTS = (
     "before_note",
     "authors_note",
     "after_note",
+    "chapter",
     "memory",
     "lore",
     "recall",

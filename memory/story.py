@@ -23,6 +23,7 @@ class Origin(StrEnum):
     QUOTED = "quoted"  # a sentence of the paragraph, word for word (memory only)
     CARRIED = "carried"  # kept from the step before because nothing better came
     PERSON = "person"  # written or edited by hand
+    OUTLINE = "outline"  # the outline's line of a chapter (plans only)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ _STABLE = (
     "before_note",
     "authors_note",
     "after_note",
+    "chapter",
     "memory",
 )
 _MATERIAL, _QUESTION = ("lore", "recall"), ("plan",)

@@ -81,6 +81,7 @@ class Editor:
             "editor",
             premise=story.premise,
             outline=story.outline,
+            chapter=scene.chapter,
             authors_note=story.authors_note,
             style=story.style,
             language=story.language,
@@ -93,7 +94,7 @@ class Editor:
 
 
 def _worth(plan: str, scene: Scene) -> float:
-    """How well a plan goes on from the last paragraph, towards the outline, away from recent plans."""
+    """How well a plan goes on from the last paragraph, towards its chapter, away from recent plans."""
     language = scene.story.language
 
     def meaning(text: str) -> set[str]:
@@ -107,7 +108,7 @@ def _worth(plan: str, scene: Scene) -> float:
         return len(said & meaning(text)) / len(said)
 
     follows = shared(scene.last or scene.story.premise)
-    aims = shared(f"{scene.story.premise} {scene.story.outline} {scene.story.authors_note}")
+    aims = shared(f"{scene.story.premise} {scene.chapter or scene.story.outline} {scene.story.authors_note}")
     stale = max((shared(recent) for recent in scene.recent_plans), default=0.0)
     return _FOLLOWS * follows + _AIMS * aims - _STALE * stale
 

@@ -73,8 +73,8 @@ class OneCall:
         woven = self._weaver.weave(
             scene,
             listener,
-            max_tokens=self._max_tokens,
-            paragraph_words=self._profile.paragraph_words,
+            max_tokens=self._max_tokens(scene),
+            paragraph_words=self._words(scene),
             memory_words=self._profile.memory_words,
         )
         draws = self._draw(scene, woven.prompt, listener)
@@ -119,7 +119,7 @@ class OneCall:
                 listener.on_redraw(draws[-1].objection)
             request = Request(
                 prompt=prompt,
-                max_tokens=self._max_tokens,
+                max_tokens=self._max_tokens(scene),
                 seed=derived_seed(scene.seed, attempt),
                 sampling=self._profile.writing,
             )
@@ -140,7 +140,7 @@ class OneCall:
         answer = ask(self._model, request, StepAnswer, attempts=1, on_text=on_text)
         written = clean(answer.parts.get("paragraph", "")).strip()
         paragraph = self._new_sentences(scene, written, cut="short_memory" in answer.missing)
-        objection = self._objection(written, paragraph)
+        objection = self._objection(scene, written, paragraph)
         if not objection and paragraph.startswith(shown.text):
             _tell(listener, paragraph[len(shown.text) :])  # what broken form kept from being shown
         as_it_stands = first and paragraph == written and not answer.repaired
@@ -168,13 +168,13 @@ class OneCall:
             end = start + len(sentence)
         return kept.strip()
 
-    def _objection(self, written: str, kept: str) -> str:
+    def _objection(self, scene: Scene, written: str, kept: str) -> str:
         """Why the paragraph can't stand; empty when it can."""
         if not written:
             return "no paragraph came"
         if any(f'"{name}"' in written for name in StepAnswer.model_fields):
             return "the form stands in the paragraph"
-        if count_words(written) < self._profile.paragraph_words * _LEAST_SHARE:
+        if count_words(written) < self._words(scene) * _LEAST_SHARE:
             return "too short"
         return "copies the story" if count_words(kept) < _LEAST_NEW * count_words(written) else ""
 
@@ -198,10 +198,12 @@ class OneCall:
             calls = offer.calls
         return Offer(plans=tuple(plans[:PLANS]), calls=calls)
 
-    @property
-    def _max_tokens(self) -> int:
+    def _words(self, scene: Scene) -> int:
+        return scene.words or self._profile.paragraph_words
+
+    def _max_tokens(self, scene: Scene) -> int:
         """Room for the whole form; the memory counts twice, for what it says of added and dropped."""
-        asked = self._profile.paragraph_words + 2 * self._profile.memory_words + _PLANS_WORDS
+        asked = self._words(scene) + 2 * self._profile.memory_words + _PLANS_WORDS
         return min(round(asked * _TOKENS_A_WORD), self._model.context_tokens // 2)
 
 

@@ -31,6 +31,7 @@ class Situation:
         people: who may act, the likeliest first.
         mode: what kind of text it is.
         language: BCP 47 tag.
+        chapter: what happens in the chapter that it stands in, for a model that can use it.
     """
 
     premise: str
@@ -40,6 +41,7 @@ class Situation:
     people: Sequence[str]
     mode: Mode
     language: str
+    chapter: str = ""
 
 
 @dataclass(slots=True)
@@ -138,6 +140,7 @@ class PlanDrawer:
             premise=situation.premise,
             memory=situation.memory,
             last=situation.last,
+            chapter=situation.chapter,
             opening=opener,
             mode=situation.mode.value,
             language=situation.language,

@@ -12,16 +12,19 @@ from storyloom.memory.errors import ModelFailed
 from storyloom.memory.form import cut_at_break, is_finished
 from storyloom.memory.generation import Request
 from storyloom.memory.names import cast, names
+from storyloom.memory.outline import given_title
 from storyloom.memory.ports import TextModel
 from storyloom.memory.story import Call, Mode, Plan
 from storyloom.memory.text import clean, count_words, joined, sentences, words
 
+OUTLINE_LINES = 4  # where nobody asks for another number
 _PLANS = 3
 _DRAWS = 9  # for the three plans together
 _TITLE_DRAWS, _TITLE_TOKENS, _TITLE_WORDS = 4, 24, 8
 _NAME_DRAWS, _NAME_TOKENS = 4, 12
-_LINES, _LINE_DRAWS = 4, 4
-_LIST_DRAWS, _LIST_TOKENS = 2, 250
+_LINE_DRAWS = 4
+_LINES_SHOWN = 12  # of an outline, to go on from
+_LIST_DRAWS, _LINE_TOKENS = 2, 62
 _LINE_WORDS = range(4, 41)
 _MEMORY_WORDS = 50  # of the newest notes, enough to go on from
 _LAST_WORDS = 60  # of the last paragraph's end
@@ -67,18 +70,18 @@ class Planner:
         seed: int,
         title: str = "",
         outline: str = "",
+        lines: int = OUTLINE_LINES,
     ) -> Beginning:
         """Find a title and an outline where they aren't given; either may be poor, but none is canned.
 
-        The outline may be empty. The title falls back to the premise's own first words; the last call's
-        verdict says so then.
+        The outline may be empty, or have fewer than ``lines`` lines. The title falls back to the premise's
+        own first words; the last call's verdict says so then.
         """
         about = _About(_head(premise, _PREMISE_WORDS), mode, language, style)
         calls: list[Call] = []
         if not outline:
-            outline, outlining = (
-                self._listed(about, seed) if self._profile.one_call else self._drawn(about, seed)
-            )
+            find = self._listed if self._profile.one_call else self._drawn
+            outline, outlining = find(about, seed, lines)
             calls += outlining
         if not title:
             title, titling = self._title(about, seed)
@@ -95,7 +98,7 @@ class Planner:
             ModelFailed: the model brought no usable sentence, and no earlier plan could be carried.
         """
         gathering = self._drawer.gather(
-            _situation(scene), count=_PLANS, draws=_DRAWS, seed=scene.seed, recent=scene.recent_plans
+            self._situation(scene), count=_PLANS, draws=_DRAWS, seed=scene.seed, recent=scene.recent_plans
         )
         gathering.fill(_PLANS, _spare(scene))
         if len(gathering.plans) < _PLANS:
@@ -105,31 +108,55 @@ class Planner:
             )
         return Offer(plans=tuple(gathering.plans), calls=tuple(gathering.calls))
 
+    def chapter_title(self, scene: Scene) -> tuple[str, tuple[Call, ...]]:
+        """A title for the scene's chapter: the one that the outline gives it, else one of the model's."""
+        if title := given_title(scene.chapter):
+            return title, ()
+        story = scene.story
+        about = _About(_head(scene.chapter, _PREMISE_WORDS), story.mode, story.language, story.style)
+        title, calls = self._title(about, scene.seed)
+        return title, tuple(calls)
+
+    def _situation(self, scene: Scene) -> Situation:
+        story = scene.story
+        return Situation(
+            premise=_head(story.premise, _PREMISE_WORDS),
+            memory=_newest(scene, _MEMORY_WORDS),
+            last=_tail(scene.last, _LAST_WORDS, story.language),
+            told=joined([story.premise, scene.memory.text, scene.last]),
+            people=cast(
+                [scene.last, scene.memory.text, story.premise, story.outline], story.language, limit=_PEOPLE
+            ),
+            mode=story.mode,
+            language=story.language,
+            chapter=scene.chapter if self._profile.reads_outline else "",
+        )
+
     def _title(self, about: "_About", seed: int) -> tuple[str, list[Call]]:
         calls: list[Call] = []
         for draw in range(_TITLE_DRAWS):
             answer = self._ask("planner_title", about, _TITLE_TOKENS, seed + draw)
             line = clean(answer.text).strip().partition("\n")[0]
             title = _titled(line)
-            if title:
+            if title and title not in answer.call.prompt.replace(about.premise, ""):  # no example
                 calls.append(answer.judged("kept" if title == line.strip() else "kept, shortened"))
                 return title, calls
             calls.append(answer.judged("no title"))
         calls[-1] = replace(calls[-1], verdict="no title; the premise's first words stand in")
         return _head(about.premise, _TITLE_WORDS // 2).strip(_TITLE_MARKS), calls
 
-    def _drawn(self, about: "_About", seed: int) -> tuple[str, list[Call]]:
+    def _drawn(self, about: "_About", seed: int, count: int) -> tuple[str, list[Call]]:
         """The outline of a small model: a plan after the other, each going on from those before."""
         lines: list[str] = []
         calls: list[Call] = []
         people = cast([about.premise], about.language, limit=_PEOPLE)
         if not people and about.mode is not Mode.DOCUMENT:
             people, calls = self._named(about, seed)
-        for line in range(_LINES):
+        for line in range(count):
             situation = Situation(
                 premise=about.premise,
                 memory="",
-                last=" ".join(lines),
+                last=" ".join(lines[-_LINES_SHOWN:]),
                 told=joined([about.premise, *lines]),
                 people=people,
                 mode=about.mode,
@@ -154,23 +181,23 @@ class Planner:
                 return [name], calls
         return [], calls
 
-    def _listed(self, about: "_About", seed: int) -> tuple[str, list[Call]]:
+    def _listed(self, about: "_About", seed: int, count: int) -> tuple[str, list[Call]]:
         """The outline of a model that can write a list: its lines, from one answer."""
         lines: list[str] = []
         calls: list[Call] = []
         for draw in range(_LIST_DRAWS):
-            answer = self._ask("planner_outline", about, _LIST_TOKENS, seed + draw)
+            answer = self._ask("planner_outline", about, _LINE_TOKENS * count, seed + draw, lines=count)
             found = _outline_lines(answer.text, about)
             calls.append(answer.judged(f"{len(found)} lines"))
             lines = max(lines, found, key=len)
-            if len(lines) >= _LINES - 1:
+            if len(lines) >= count - 1:
                 break
-        return "\n".join(lines[: _LINES + 1]), calls
+        return "\n".join(lines[: count + 1]), calls
 
-    def _ask(self, template: str, about: "_About", max_tokens: int, seed: int) -> Answer:
+    def _ask(self, template: str, about: "_About", max_tokens: int, seed: int, **values: int) -> Answer:
         can_prefill = "prefill" in self._model.features
         request = Request(
-            prompt=self._templates.messages(template, **about.values(), prefill=can_prefill),
+            prompt=self._templates.messages(template, **about.values(), **values, prefill=can_prefill),
             max_tokens=max_tokens,
             seed=seed,
             sampling=self._profile.planning,
@@ -194,21 +221,6 @@ class _About:
             "language": self.language,
             "style": self.style,
         }
-
-
-def _situation(scene: Scene) -> Situation:
-    story = scene.story
-    return Situation(
-        premise=_head(story.premise, _PREMISE_WORDS),
-        memory=_newest(scene, _MEMORY_WORDS),
-        last=_tail(scene.last, _LAST_WORDS, story.language),
-        told=joined([story.premise, scene.memory.text, scene.last]),
-        people=cast(
-            [scene.last, scene.memory.text, story.premise, story.outline], story.language, limit=_PEOPLE
-        ),
-        mode=story.mode,
-        language=story.language,
-    )
 
 
 def _spare(scene: Scene) -> list[str]:

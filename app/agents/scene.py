@@ -27,6 +27,8 @@ class Scene:
         offered: the plans that the step before offered, for want of better ones.
         characters: the sheets that enter the prompt.
         lore: what the story's lore says to the step.
+        chapter: what happens in the chapter that the step stands in; empty where the text has none.
+        words: about how many the paragraph shall have; None: as many as the profile says.
     """
 
     story: Story
@@ -42,3 +44,5 @@ class Scene:
     earlier: tuple[str, ...] = ()
     characters: tuple[CharacterSheet, ...] = ()
     lore: LoreScan = field(default_factory=LoreScan)
+    chapter: str = ""
+    words: int | None = None

@@ -57,6 +57,7 @@ def slots_of(scene: Scene, room: Room) -> tuple[Slot, ...]:
         _lore_slot("before_note", lore, _LORE),
         _fixed("authors_note", story.authors_note),
         _lore_slot("after_note", lore, _LORE),
+        _fixed("chapter", scene.chapter if profile.reads_outline else ""),
         _memory(scene, room),
         _lore_slot("lore", lore, _LORE),
         Slot(

@@ -69,8 +69,9 @@ class Writer:
             UnsupportedRequest: the profile asks for a sampler that the engine lacks.
         """
         opening = _opening(scene) if self._can_resume else ""
+        max_tokens = tokens_of(self._words(scene))
         woven = self._weaver.weave(
-            scene, listener, max_tokens=self._max_tokens, prefill=self._can_resume, opening=opening
+            scene, listener, max_tokens=max_tokens, prefill=self._can_resume, opening=opening
         )
         best, origin, answers = self._draw(scene, woven.prompt, opening, listener)
         paragraph = best or _longest(answers, opening, scene.story.language)
@@ -91,9 +92,8 @@ class Writer:
     def _can_resume(self) -> bool:
         return "prefill" in self._model.features
 
-    @property
-    def _max_tokens(self) -> int:
-        return tokens_of(self._profile.paragraph_words)
+    def _words(self, scene: Scene) -> int:
+        return scene.words or self._profile.paragraph_words
 
     def _draw(
         self, scene: Scene, prompt: Prompt, opening: str, listener: Listener
@@ -106,7 +106,7 @@ class Writer:
                 listener.on_redraw(drawing.verdict)
             drawing.begin(opening)
             self._loosen(drawing, attempt)
-            request = self._request(going_on(prompt, drawing.begun, instead=opening), scene.seed, attempt)
+            request = self._request(scene, going_on(prompt, drawing.begun, instead=opening), attempt)
             if answers and request.max_tokens < 1:
                 break  # what was kept fills the context
             answers.append(self._stream(request, drawing, listener))
@@ -118,15 +118,15 @@ class Writer:
         whole = len(answers) == 1 and not drawing.refused
         return best, Origin.MODEL if whole else Origin.REPAIRED, answers
 
-    def _request(self, prompt: Prompt, seed: int, attempt: int) -> Request:
+    def _request(self, scene: Scene, prompt: Prompt, attempt: int) -> Request:
         """One draw's request: another seed each time, and hotter, to leave the rut of the one before."""
         sampling = self._profile.writing
         if sampling.temperature is not None:
             sampling = replace(sampling, temperature=sampling.temperature + attempt * self._profile.heat)
         # The sentences that a redraw goes on from stand in the prompt, which may have been full without them.
         room = self._model.context_tokens - self._model.count_tokens(prompt)
-        max_tokens = min(self._max_tokens, room)
-        return Request(prompt=prompt, max_tokens=max_tokens, seed=seed + attempt, sampling=sampling)
+        max_tokens = min(tokens_of(self._words(scene)), room)
+        return Request(prompt=prompt, max_tokens=max_tokens, seed=scene.seed + attempt, sampling=sampling)
 
     def _loosen(self, drawing: Drawing, attempt: int) -> None:
         """In the second half of the tries a common phrase is better than half a paragraph."""
@@ -150,7 +150,7 @@ class Writer:
 
     def _drawing(self, scene: Scene) -> Drawing:
         """An empty paragraph with the scene's rules."""
-        story, words = scene.story, self._profile.paragraph_words
+        story, words = scene.story, self._words(scene)
         told = scene.last or story.premise
         is_tale = story.mode is not Mode.DOCUMENT
         # A style of one's own may ask for any person; from then on the last paragraph shows which.
