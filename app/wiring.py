@@ -30,13 +30,24 @@ def open_studio(settings: Settings, *, warm: bool = False) -> Iterator[Studio]:
     Raises:
         StoreUnavailable: the database can't be opened.
     """
+    with open_works(settings) as (_, studio):
+        if warm:
+            studio.warm_up()
+        yield studio
+
+
+@contextmanager
+def open_works(settings: Settings) -> Iterator[tuple[Shelf, Studio]]:
+    """A studio and the shelf beneath it, for those who serve its queue; freed at the end.
+
+    Raises:
+        StoreUnavailable: the database can't be opened.
+    """
     with open_memory(settings) as (shelf, embedder):
         castings = _castings(settings, embedder)
         embedding = Embedding(shelf.database, embedder)
         try:
-            if warm:
-                castings.warm_up()
-            yield Studio(
+            studio = Studio(
                 shelf=shelf,
                 recurrence=Recurrence(database=shelf.database, embedder=embedder, rule=RecallRule()),
                 castings=castings,
@@ -44,6 +55,7 @@ def open_studio(settings: Settings, *, warm: bool = False) -> Iterator[Studio]:
                 language=settings.language,
                 trash=settings.trash_dir,
             )
+            yield shelf, studio
         finally:
             embedding.close()
             castings.close()
