@@ -31,9 +31,9 @@ def problem(text: str) -> None:
     note(f"storyloom: {' '.join(text.split())}")
 
 
-def emit(document: dict[str, Any]) -> None:
-    """The one JSON document of a command, in UTF-8 whatever the terminal speaks."""
-    text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+def emit(document: dict[str, Any], *, indent: int | None = 2) -> None:
+    """The one JSON document of a command, in UTF-8 whatever the terminal speaks; without indent a line."""
+    text = json.dumps(document, ensure_ascii=False, indent=indent) + "\n"
     # Half of a two-part character can't be UTF-8; as an escape it is the same JSON.
     data = text.encode("utf-8", errors="backslashreplace")
     sys.stdout.flush()
