@@ -370,6 +370,28 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def worker(
+    batch: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Serve this batch alone; all of yours otherwise.")
+    ] = None,
+    until_done: Annotated[
+        bool, typer.Option("--until-done", help="End when everything that was queued has ended.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON document a line, each time a text changes hands.")
+    ] = False,
+) -> None:
+    """Write the texts that are queued, beside whoever else does.
+
+    Any number of workers may run, on any machine that reaches the database. When one of them dies,
+    another goes on within seconds from the last paragraph that was kept.
+    """
+    from storyloom.ui import worker as serving
+
+    serving.serve(batch=batch, until_done=until_done, as_json=as_json)
+
+
+@app.command()
 def ui(
     host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[
