@@ -13,11 +13,13 @@ from storyloom.app.studio import Studio
 from storyloom.memory.errors import (
     ImportRefused,
     InvalidSetting,
+    InvalidText,
     StoryNotFound,
 )
 from storyloom.memory.generation import Piece, Request
+from storyloom.memory.length import length_score
 from storyloom.memory.orders import Order
-from storyloom.memory.story import Mode, Step
+from storyloom.memory.story import Mode, Origin, Step
 from storyloom.storage.database import Database
 from tests.stand_ins import InstantModel
 from tests.unit.app.conftest import open_studio
@@ -28,6 +30,9 @@ ORDER = Order(
     seed=7,
     paragraphs=4,
 )
+OUTLINE = "The Door: Mara finds a door in the sea.\nMara opens it at low tide.\nMara closes it for good."
+CHAPTERS = replace(ORDER, outline=OUTLINE, paragraphs=7)
+DISTURBED = {"paragraphs": ORDER, "words": replace(CHAPTERS, paragraphs=None, words=700)}
 
 
 class Killed(BaseException):
@@ -44,12 +49,18 @@ def told(steps: list[Step] | tuple[Step, ...]) -> list[tuple[int, str, str]]:
     return [(step.depth, step.plan, step.paragraph) for step in steps]
 
 
-def undisturbed(order: Order, folder: Path) -> list[tuple[int, str, str]]:
-    """What an order becomes in a database of its own, nothing going wrong."""
-    database = Database(f"sqlite:///{folder / 'undisturbed.db'}")
-    steps = list(Books(open_studio(database, InstantModel(), folder)).write(order, Listener()))
-    database.close()
-    return told(steps)
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[int, str, str]]]:
+    """What orders become in a database of their own, nothing going wrong."""
+    texts = {}
+    for name, order in DISTURBED.items():
+        folder = tmp_path_factory.mktemp(name)
+        database = Database(f"sqlite:///{folder / 'book.db'}")
+        texts[name] = told(
+            list(Books(open_studio(database, InstantModel(), folder)).write(order, Listener()))
+        )
+        database.close()
+    return texts
 
 
 def test_an_order_is_written_to_its_end_and_not_beyond(books: Books, studio: Studio) -> None:
@@ -62,9 +73,17 @@ def test_an_order_is_written_to_its_end_and_not_beyond(books: Books, studio: Stu
     assert told(studio.show(order.story_id).steps) == told(steps)
 
 
-@pytest.mark.parametrize("stopped_at", range(0, 30, 3))
+@pytest.mark.parametrize(
+    ("name", "stopped_at"),
+    [*(("paragraphs", place) for place in (0, 5, 11, 16, 19)), *(("words", place) for place in (3, 14, 33))],
+)
 def test_a_book_broken_off_anywhere_ends_with_the_text_of_an_undisturbed_one(
-    books: Books, studio: Studio, model: InstantModel, tmp_path: Path, stopped_at: int
+    database: Database,
+    model: InstantModel,
+    tmp_path: Path,
+    undisturbed: dict[str, list[tuple[int, str, str]]],
+    name: str,
+    stopped_at: int,
 ) -> None:
     working = model.stream
 
@@ -75,11 +94,13 @@ def test_a_book_broken_off_anywhere_ends_with_the_text_of_an_undisturbed_one(
 
     model.stream = breaking  # type: ignore[method-assign]
     with pytest.raises(Killed):
-        list(books.write(ORDER, Listener()))
+        list(Books(open_studio(database, model, tmp_path)).write(DISTURBED[name], Listener()))
     model.stream = working  # type: ignore[method-assign]
-    # Another process: nothing is known but what the database holds.
-    list(Books(open_studio(studio._database, model, tmp_path)).write(ORDER, Listener()))
-    assert told(studio.show(ORDER.story_id).steps) == undisturbed(ORDER, tmp_path)
+    # As another process would: nothing is known but what the database holds.
+    studio = open_studio(database, model, tmp_path)
+    list(Books(studio).write(DISTURBED[name], Listener()))
+    assert told(studio.show(ORDER.story_id).steps) == undisturbed[name]
+    assert len(chapters_of(studio, database)) == (3 if name == "words" else 0)
 
 
 def test_stopping_keeps_what_is_committed(books: Books, studio: Studio) -> None:
@@ -173,3 +194,91 @@ def test_somebody_elses_story_is_left_alone(books: Books, studio: Studio) -> Non
     with pytest.raises(StoryNotFound):
         list(Books(studio.of_owner("stranger")).write(replace(ORDER, paragraphs=9), Listener()))
     assert studio.progress(ORDER.story_id).paragraphs == 4
+
+
+def chapters_of(studio: Studio, database: Database) -> list[tuple[int, str]]:
+    line = studio.show(ORDER.story_id).strand
+    with database.unit_of_work(write=False) as work:
+        return [(chapter.depth, chapter.title) for chapter in work.chapters.path(line.id)]
+
+
+def test_each_chapter_begins_with_its_line_of_the_outline_and_has_a_title(
+    books: Books, studio: Studio, database: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "book.md"
+    steps = list(books.write(replace(CHAPTERS, exports=(str(file),)), Listener()))
+    begun = chapters_of(studio, database)
+    assert [depth for depth, _ in begun] == [1, 3, 6]
+    assert [steps[depth - 1].plan for depth, _ in begun] == OUTLINE.splitlines()
+    outlined = {step.depth for step in steps if step.plan_origin is Origin.OUTLINE}
+    assert outlined == {depth for depth, _ in begun}
+    assert begun[0][1] == "The Door"
+    headings = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("## ")]
+    assert headings == [f"## {title}" for _, title in begun]
+    assert len(headings) == 3
+
+
+def test_chapters_come_back_with_the_story(
+    books: Books, studio: Studio, database: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "book.json"
+    list(books.write(replace(CHAPTERS, exports=(str(file),)), Listener()))
+    before, begun = studio.show(ORDER.story_id), chapters_of(studio, database)
+    studio.delete(ORDER.story_id)
+    studio.import_file(file, Listener())
+    assert (studio.show(ORDER.story_id), chapters_of(studio, database)) == (before, begun)
+
+
+def test_the_planner_makes_as_many_lines_as_there_are_chapters(
+    books: Books, studio: Studio, database: Database
+) -> None:
+    list(books.write(replace(ORDER, chapters=3, paragraphs=6), Listener()))
+    outline = studio.show(ORDER.story_id).story.outline.splitlines()
+    assert len(outline) == 3
+    steps = studio.show(ORDER.story_id).steps
+    assert [steps[depth - 1].plan for depth, _ in chapters_of(studio, database)] == outline
+
+
+@pytest.mark.parametrize("order", [ORDER, replace(ORDER, chapters=1), replace(ORDER, outline="Mara leaves.")])
+def test_a_short_text_has_no_chapters(books: Books, studio: Studio, database: Database, order: Order) -> None:
+    list(books.write(order, Listener()))
+    assert chapters_of(studio, database) == []
+
+
+@pytest.mark.parametrize("words", [600, 1100])
+def test_words_are_met(books: Books, studio: Studio, words: int) -> None:
+    list(books.write(replace(ORDER, paragraphs=None, words=words), Listener()))
+    assert length_score(words, studio.progress(ORDER.story_id).words) >= 95
+
+
+def test_an_able_model_has_its_chapter_in_sight(
+    books: Books, studio: Studio, model: InstantModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "parameters", 3_000_000_000)
+    list(books.write(CHAPTERS, Listener()))
+    calls = [
+        call for call in studio.provenance(ORDER.story_id, 4).calls if call.agent in {"writer", "planner"}
+    ]
+    assert {call.agent for call in calls} == {"writer", "planner"}
+    assert all("In this chapter: Mara opens it at low tide." in call.prompt for call in calls)
+
+
+def test_a_small_models_prompts_stay_as_they_are(books: Books, studio: Studio) -> None:
+    list(books.write(CHAPTERS, Listener()))
+    calls = studio.provenance(ORDER.story_id, 4).calls
+    assert not any("In this chapter" in call.prompt for call in calls)
+
+
+def test_an_order_without_a_length_is_refused(books: Books, studio: Studio) -> None:
+    with pytest.raises(InvalidSetting, match="How long"):
+        list(books.write(replace(ORDER, paragraphs=None), Listener()))
+    assert studio.stories() == []
+
+
+def test_a_chapter_too_long_for_a_plan_is_refused_before_a_word_is_written(
+    books: Books, studio: Studio
+) -> None:
+    outline = f"Mara finds a door.\n{'very ' * 1000}late.\nShe leaves."
+    with pytest.raises(InvalidText, match="chapter"):
+        list(books.write(replace(ORDER, outline=outline), Listener()))
+    assert studio.progress(ORDER.story_id).paragraphs == 0
