@@ -86,6 +86,14 @@ def test_the_outline_decides_where_nothing_was_written() -> None:
     assert choose(Model([]), SMALL, replace(AT, last="")).text == PLANS[2].text
 
 
+def test_the_chapter_decides_before_the_whole_outline() -> None:
+    inside = replace(AT, last="A day begins.", chapter="Tom sells a cow at the market.")
+    assert choose(Model([]), SMALL, inside).text == PLANS[0].text
+    asked = Model(["no form"])
+    choose(asked, at=inside)
+    assert "In this chapter: Tom sells a cow at the market." in str(asked.asked[0].prompt)
+
+
 def test_what_was_planned_before_is_not_chosen_again() -> None:
     stale = replace(AT, recent_plans=(PLANS[1].text,))
     assert choose(Model([]), SMALL, stale).text == PLANS[2].text

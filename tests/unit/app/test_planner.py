@@ -9,7 +9,7 @@ import pytest
 from storyloom.app.agents.plan_rules import PlanRules, runs_into, shortened
 from storyloom.app.agents.planner import Beginning, Offer, Planner
 from storyloom.app.agents.scene import Scene
-from storyloom.app.profiles import LARGE, SMALL, Profile
+from storyloom.app.profiles import LARGE, MEDIUM, SMALL, Profile
 from storyloom.app.templates import Templates
 from storyloom.memory.errors import ModelFailed
 from storyloom.memory.generation import Message, Piece, Prompt, Request, Usage
@@ -348,6 +348,47 @@ def test_an_able_model_lists_the_outline() -> None:
     made = begin(model, LARGE)
     assert made.outline == "Anna guards a gate.\nShe loses the key.\nAll ends well for her."
     assert [call.verdict for call in made.calls] == ["3 lines", "kept"]
+
+
+def test_an_outline_has_as_many_lines_as_are_asked_for() -> None:
+    listed = Model(["\n".join(f"Anna opens the gate number {number} again." for number in range(9))])
+    found = planner(listed, LARGE).begin(
+        premise=STORY.premise, mode=Mode.NOVEL, language="en", style="", seed=3, title="The Gate", lines=7
+    )
+    assert len(found.outline.splitlines()) == 8  # a line more than asked is kept: it may be the end
+    assert "7 short sentences" in chat(listed.asked[0])[0].content
+    drawn = planner(Model([*GOOD, "soldiers at the well before noon."])).begin(
+        premise=STORY.premise, mode=Mode.NOVEL, language="en", style="", seed=3, title="The Gate", lines=3
+    )
+    assert len(drawn.outline.splitlines()) == 3
+
+
+def test_what_is_given_costs_no_call() -> None:
+    model = Model(["The Gate at Dawn"])
+    given = {"premise": STORY.premise, "mode": Mode.NOVEL, "language": "en", "style": "", "seed": 3}
+    whole = planner(model).begin(**given, title="The Gate", outline="Anna leaves.")  # type: ignore[arg-type]
+    assert (whole.title, whole.outline, whole.calls, model.asked) == ("The Gate", "Anna leaves.", (), [])
+    titled = planner(model).begin(**given, outline="Anna leaves.")  # type: ignore[arg-type]
+    assert (titled.title, len(titled.calls)) == ("The Gate at Dawn", 1)
+
+
+def test_a_chapter_is_called_as_the_outline_calls_it_or_as_the_model_does() -> None:
+    model = Model(["The Mill After Dark", "The Broken Key"])
+    named = scene(chapter="The Well: Anna looks for the key.")
+    assert planner(model).chapter_title(named) == ("The Well", ())
+    title, calls = planner(model).chapter_title(scene(chapter="Anna looks for the key."))
+    assert title == "The Broken Key"  # the other is an example's
+    assert [call.verdict for call in calls] == ["no title", "kept"]
+    assert "Anna looks for the key." in calls[0].prompt
+
+
+def test_an_able_model_s_plans_stay_in_their_chapter() -> None:
+    seen = []
+    for profile in (MEDIUM, SMALL):
+        model = Model(GOOD)
+        planner(model, profile).offer(scene(chapter="Anna looks for the key."))
+        seen.append("In this chapter: Anna looks for the key." in chat(model.asked[0])[-2].content)
+    assert seen == [True, False]
 
 
 def test_a_model_that_says_nothing_still_gives_a_beginning() -> None:

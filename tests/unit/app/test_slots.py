@@ -44,6 +44,12 @@ def test_a_small_model_sees_one_last_paragraph_an_able_one_several() -> None:
     assert texts(slots(scene(depth=1, last=""), LARGE)["last"]) == []
 
 
+def test_an_able_model_sees_its_chapter_of_the_outline() -> None:
+    inside = scene(chapter="Anna finds the well.")
+    assert texts(slots(inside, MEDIUM)["chapter"]) == ["Anna finds the well."]
+    assert texts(slots(inside, SMALL)["chapter"]) == []
+
+
 def test_plain_takes_the_two_best_passages() -> None:
     recalled = tuple(Item(text=text, source=text) for text in "abc")
     assert texts(slots(scene(recalled=recalled), strategy=PLAIN)["recall"]) == ["a", "b"]

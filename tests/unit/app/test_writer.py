@@ -105,6 +105,14 @@ def test_a_good_first_draw_is_the_models_own(tmp_path: Path) -> None:
     assert heard.redraws == []
 
 
+def test_a_paragraph_is_as_long_as_is_asked(tmp_path: Path) -> None:
+    usual, longer = Model([GOOD]), Model([GOOD, GOOD])
+    assert writer(usual, tmp_path).write(scene(), Heard()).calls[-1].verdict == "kept"
+    writer(longer, tmp_path).write(scene(words=80), Heard())
+    assert longer.asked[0].max_tokens == 120
+    assert len(longer.asked) > len(usual.asked) == 1  # it isn't long enough yet
+
+
 def test_the_prompt_holds_every_slot_the_plan_last(tmp_path: Path) -> None:
     model = Model([GOOD])
     draft = writer(model, tmp_path).write(scene(), Heard())

@@ -22,6 +22,7 @@ def test_a_branch_sees_the_chapters_before_its_fork_and_its_own(
         assert work.chapters.path("main") == [first, late]
         assert work.chapters.path("side") == [first, own]
         assert work.chapters.of_strand("side") == [own]
+        assert (work.chapters.count("main"), work.chapters.count("side")) == (2, 2)
         exported = json_format.load_story(json_format.dump_story(work, story.id))
     assert exported.chapters == (first, late, own)
 

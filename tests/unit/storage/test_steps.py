@@ -5,6 +5,7 @@ import pytest
 
 from storyloom.memory.errors import StepConflict, StrandNotFound
 from storyloom.memory.story import Note, Origin, Passage, Plan, Segment, ShortMemory, Step, Story, Strand
+from storyloom.memory.text import count_words
 from storyloom.storage.database import Database
 
 NewStep = Callable[..., Step]
@@ -43,8 +44,20 @@ def test_an_empty_strand_has_no_head(database: Database, story: Story) -> None:
         assert work.steps.path("main") == []
         assert work.steps.paragraphs("main") == []
         assert work.steps.recent_plans("main", 5) == []
+        assert work.steps.words("main") == 0
         with pytest.raises(StrandNotFound, match="no step yet"):
             work.steps.at("main", 1)
+
+
+@pytest.mark.usefixtures("forked")
+def test_words_are_summed_through_ancestry(database: Database) -> None:
+    with database.unit_of_work() as work:
+        work.steps.set_paragraph("main", 5, "Four words stand here.")
+        work.steps.set_paragraph("main", 2, "Two words.")
+        for strand, depths in (("main", 6), ("side", 6), ("early", 3)):
+            told = work.steps.paragraphs(strand)
+            assert len(told) == depths
+            assert work.steps.words(strand) == sum(count_words(text) for _, text in told)
 
 
 @pytest.mark.usefixtures("forked")
