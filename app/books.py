@@ -96,7 +96,7 @@ def _checked(chapters: Sequence[str]) -> tuple[str, ...]:
 def _beginning(order: Order, chapters: int) -> Beginning:
     return Beginning(
         id=order.story_id,
-        premise=order.premise,
+        premise=order.premise or _first_line(order.outline),
         outline=order.outline,
         lines=chapters or OUTLINE_LINES,
         title=order.title,
@@ -106,3 +106,8 @@ def _beginning(order: Order, chapters: int) -> Beginning:
         seed=order.seed,
         sampling=order.sampling,
     )
+
+
+def _first_line(outline: str) -> str:
+    """What a text is about whose outline alone is given: how it begins. A small model isn't shown more."""
+    return next(iter(outline_chapters(outline, len(outline))), "")

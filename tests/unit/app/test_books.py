@@ -275,6 +275,13 @@ def test_an_order_without_a_length_is_refused(books: Books, studio: Studio) -> N
     assert studio.stories() == []
 
 
+def test_an_outline_alone_is_enough_and_neither_is_not(books: Books, studio: Studio) -> None:
+    list(books.write(replace(CHAPTERS, premise="", paragraphs=3), Listener()))
+    assert studio.show(ORDER.story_id).story.premise == OUTLINE.splitlines()[0]
+    with pytest.raises(InvalidText, match="premise"):
+        list(books.write(replace(ORDER, story_id="book00000002", premise=""), Listener()))
+
+
 def test_a_chapter_too_long_for_a_plan_is_refused_before_a_word_is_written(
     books: Books, studio: Studio
 ) -> None:
