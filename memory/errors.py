@@ -55,3 +55,7 @@ class InvalidSetting(StoryloomError):
 
 class ImportRefused(StoryloomError):
     """A file that can't be imported: malformed, too large, or its story already exists."""
+
+
+class BatchChanged(StoryloomError):
+    """A batch's file asks for another text than the one that was begun under the same key."""

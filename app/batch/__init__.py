@@ -1,0 +1,1 @@
+"""Batches: many whole texts from one file."""
