@@ -13,7 +13,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 # A machine with a GPU often brings its own torch: its Python runs the GPU targets where there is no $(VENV).
 GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 
-.PHONY: write ui test test-gpu install dev chromium link fmt check bench bench-cpu bench-gpu clean
+.PHONY: write ui test crash test-gpu install dev chromium link fmt check bench bench-cpu bench-gpu clean
 
 write: install
 	@test -n "$$STORY_PREMISE" || { echo 'Give a premise: make write PREMISE="A lighthouse keeper finds a door in the sea."' >&2; exit 2; }
@@ -24,6 +24,10 @@ ui: install
 
 test: check chromium
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+# The crash tests in their whole form: about half an hour. `make test` runs them in a short one.
+crash: dev
+	@CRASH_KILLS=$${CRASH_KILLS:-200} $(BIN)/python -m pytest tests/crash
 
 check: dev link
 	$(BIN)/ruff format --check .

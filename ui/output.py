@@ -4,6 +4,8 @@ import io
 import json
 import sys
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -21,9 +23,21 @@ def say(text: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """A line beside the result: progress, hints, warnings."""
-    sys.stderr.write(printable(text) + "\n")
-    sys.stderr.flush()
+    """A line beside the result: progress, hints, warnings. Lost where it can't be written."""
+    with outliving_the_disk():
+        sys.stderr.write(printable(text) + "\n")
+        sys.stderr.flush()
+
+
+@contextmanager
+def outliving_the_disk() -> Iterator[None]:
+    """Lines in here are lost rather than end a long work, when the disk that keeps them is full or fails."""
+    try:
+        yield
+    except BrokenPipeError:  # nobody reads any more
+        raise
+    except OSError:
+        return
 
 
 def problem(text: str) -> None:

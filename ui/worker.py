@@ -39,7 +39,7 @@ def serve(*, batch: str | None, until_done: bool, as_json: bool) -> None:
             Books(studio),
             owner=shelf.owner,
             batch_id=batch_id,
-            on_task=_tell_in_json if as_json else _tell,
+            on_task=lambda task: _tell(task, as_json=as_json),
             on_notice=output.note,
         )
         output.note("Waiting for texts to write; Ctrl-C ends it.")
@@ -78,14 +78,20 @@ def _models(settings: Settings, shelf: Shelf, batch_id: str | None) -> list[str]
     return [*sorted(asked or {default}), *settings.models.values()]
 
 
-def _tell(task: Task) -> None:
+def _tell(task: Task, *, as_json: bool) -> None:
+    """A line of how a task stands."""
+    with output.outliving_the_disk():
+        (_say_as_json if as_json else _say)(task)
+
+
+def _say(task: Task) -> None:
     """A line for a person."""
     why = f": {task.error}" if task.error and task.state is not TaskState.RUNNING else ""
     again = f" It is tried again after {task.not_before:%H:%M:%S} UTC." if _is_pausing(task) else ""
     output.say(f"{task.key} (story {task.order.story_id}) {_SAID[task.state]}{why}{again}")
 
 
-def _tell_in_json(task: Task) -> None:
+def _say_as_json(task: Task) -> None:
     """A line for a program."""
     line: dict[str, Any] = {
         "task": task.id,

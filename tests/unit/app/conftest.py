@@ -14,6 +14,7 @@ from storyloom.app.recurrence import Recurrence
 from storyloom.app.shelf import Shelf
 from storyloom.app.studio import Studio
 from storyloom.app.templates import Templates
+from storyloom.memory.ports import TextModel
 from storyloom.memory.recall import RecallRule
 from storyloom.memory.story import Mode, Story, Strand
 from storyloom.storage.database import Database
@@ -82,7 +83,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     return files.__getitem__
 
 
-def open_studio(database: Database, model: InstantModel, folder: Path) -> Studio:
+def open_studio(database: Database, model: TextModel, folder: Path) -> Studio:
     """A studio in a folder."""
     embedder = WordEmbedder()
     return Studio(

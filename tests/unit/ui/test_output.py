@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import sys
@@ -43,3 +44,22 @@ def test_text_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_problem_is_one_paragraph(capsys: pytest.CaptureFixture[str]) -> None:
     output.problem("It broke.\n\n  Mend it.")
     assert capsys.readouterr() == ("", "storyloom: It broke. Mend it.\n")
+
+
+class Broken(io.StringIO):
+    """A stream that can't be written to."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+
+    def write(self, _text: str) -> int:
+        raise OSError(self._number, "no")
+
+
+def test_a_note_is_lost_rather_than_ends_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Broken(errno.ENOSPC))
+    output.note("The disk is full.")
+    monkeypatch.setattr(sys, "stderr", Broken(errno.EPIPE))
+    with pytest.raises(BrokenPipeError):
+        output.note("Nobody reads.")

@@ -1,0 +1,27 @@
+"""A stand-in that takes its time, so that something can happen while it writes."""
+
+import time
+from collections.abc import Iterator
+
+from storyloom.memory.generation import Piece, Request
+from tests.stand_ins import InstantModel
+
+
+class SlowModel(InstantModel):
+    """Writes what ``InstantModel`` writes, with a pause before each sentence.
+
+    Args:
+        name: its SPEC.
+        pause_seconds: the pause.
+    """
+
+    def __init__(self, name: str, pause_seconds: float) -> None:
+        super().__init__()
+        self.name = name
+        self._pause_seconds = pause_seconds
+
+    def stream(self, request: Request) -> Iterator[Piece]:
+        """As many sentences as fit, a piece each."""
+        for piece in super().stream(request):
+            time.sleep(self._pause_seconds)
+            yield piece

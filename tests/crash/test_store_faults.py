@@ -1,0 +1,83 @@
+"""The disk is full, the database is locked, or it is away: the work waits, and goes on when that is over."""
+
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import Pool
+
+from storyloom.memory.orders import TaskState
+from storyloom.storage.database import Database
+from tests.crash.batches import Ledger, assert_whole, enqueue, is_done, tasks_of, wait_for
+from tests.crash.in_threads import working
+from tests.crash.slow_model import SlowModel
+from tests.crash.workers import Workers
+
+pytestmark = pytest.mark.crash
+
+SLOW = "scripted:0.02"
+MODEL = SlowModel(SLOW, 0.02)
+NO_LIMIT = 2**30
+
+
+@dataclass
+class Disk:
+    """How many pages SQLite's file may have."""
+
+    pages: int = NO_LIMIT
+
+
+@pytest.fixture
+def disk() -> Iterator[Disk]:
+    """Bounds every SQLite file of this process."""
+    bounds = Disk()
+
+    def bound(connection: DBAPIConnection, *_: object) -> None:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute(f"PRAGMA max_page_count = {bounds.pages}")
+
+    event.listen(Pool, "checkout", bound)
+    yield bounds
+    event.remove(Pool, "checkout", bound)
+
+
+def test_a_full_disk_pauses_a_task_and_room_lets_it_go_on(
+    disk: Disk, url: str, database: Database, tmp_path: Path
+) -> None:
+    orders = enqueue(database, 1, paragraphs=4, model=SLOW, folder=tmp_path)
+    ledger = Ledger(database, orders)
+    with working(database, MODEL, tmp_path):
+        wait_for(lambda: ledger.look() == 2, "two steps")
+        disk.pages = 1  # SQLite takes it for as many as there are
+        wait_for(lambda: tasks_of(database)[0].state is TaskState.QUEUED, "the task's pause")
+        (paused,) = tasks_of(database)
+        assert "the disk is full" in paused.error
+        assert paused.attempts > 0
+        disk.pages = NO_LIMIT
+        wait_for(lambda: is_done(database), "the end")
+    ledger.look()
+    assert_whole(database, url, orders)
+
+
+def test_a_disk_that_takes_nothing_is_waited_for(
+    url: str, database: Database, workers: Workers, tmp_path: Path
+) -> None:
+    orders = enqueue(database, 1, paragraphs=4, model=SLOW, folder=tmp_path)
+    ledger = Ledger(database, orders)
+    pid = workers.start()
+    wait_for(lambda: ledger.look() == 2, "two steps")
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    known = ledger.look()
+    time.sleep(3.0)
+    assert ledger.look() <= known + 1  # a commit may have been under way
+    assert pid in workers.living()
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    workers.wait()
+    ledger.look()
+    assert_whole(database, url, orders)

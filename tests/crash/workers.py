@@ -1,0 +1,92 @@
+"""Worker processes of a test: started, killed, and looked after."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from storyloom.memory.orders import Task
+from tests.conftest import ROOT
+
+PATIENCE_SECONDS = 120.0
+
+
+class Workers:
+    """Processes that run ``storyloom worker --until-done``.
+
+    Args:
+        folder: where what they say is kept, a file a process.
+        real: with the real models; with stand-ins that need no weights otherwise.
+    """
+
+    def __init__(self, folder: Path, *, real: bool = False) -> None:
+        self._folder = folder
+        self._nursery = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash.nursery", *(["real"] if real else [])],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._started: list[int] = []
+        self._killed: set[int] = set()
+
+    def start(self, **environment: str) -> int:
+        """One more worker: its process id."""
+        assert self._nursery.stdin is not None
+        assert self._nursery.stdout is not None
+        said = self._folder / f"said-{len(self._started)}.txt"
+        order = [["worker", "--until-done"], {**os.environ, **environment}, str(said)]
+        self._nursery.stdin.write(f"{json.dumps(order)}\n")
+        self._nursery.stdin.flush()
+        pid = int(self._nursery.stdout.readline())
+        self._started.append(pid)
+        return pid
+
+    def kill(self, pid: int) -> None:
+        """``kill -9``; the process is gone when this returns."""
+        self._killed.add(pid)
+        os.kill(pid, signal.SIGKILL)
+        self._see_off(pid)
+
+    def living(self) -> list[int]:
+        """Those that run."""
+        return [pid for pid in self._started if pid not in self._killed and _runs(pid)]
+
+    def wait(self) -> None:
+        """Until all have ended by themselves."""
+        for pid in self.living():
+            self._see_off(pid)
+
+    def said(self) -> str:
+        """All that they said."""
+        return "".join(file.read_text(encoding="utf-8") for file in sorted(self._folder.glob("said-*.txt")))
+
+    def close(self) -> None:
+        """End what a test left running."""
+        for pid in self.living():
+            self.kill(pid)
+        with self._nursery:
+            self._nursery.kill()
+
+    def _see_off(self, pid: int) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while _runs(pid):
+            assert time.monotonic() < deadline, f"the worker {pid} doesn't end\n{self.said()}"
+            time.sleep(0.01)
+
+
+def pid_of(task: Task) -> int:
+    """The process that holds a task: a worker's name is its machine, its process and a number."""
+    return int(task.worker.split(":")[1])
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
