@@ -4,8 +4,9 @@ import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
+from sqlalchemy import URL, Connection, Dialect, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -58,6 +59,7 @@ def open_engines(url: URL, *, busy_seconds: float) -> tuple[Engine, Engine]:
     event.listen(engine, "begin", _begin)
     event.listen(engine, "handle_error", _explain)
     _use_write_ahead_log(engine, busy_seconds)
+    event.listen(engine, "do_connect", _make_no_file)
     return engine, engine.execution_options(**{_BEGIN_OPTION: "BEGIN IMMEDIATE"})
 
 
@@ -84,6 +86,15 @@ def problems(connection: Connection) -> list[str]:
     except StoreUnavailable:
         found.append("the full-text index doesn't agree with the passages")
     return found
+
+
+def _make_no_file(
+    _dialect: Dialect, _entry: ConnectionPoolEntry, arguments: list[Any], options: dict[str, Any]
+) -> None:
+    """Open only a file that is there: where one was moved away, an empty one would take its place."""
+    if not options.get("uri"):
+        arguments[0] = f"{Path(arguments[0]).absolute().as_uri()}?mode=rw"
+        options["uri"] = True
 
 
 def _prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

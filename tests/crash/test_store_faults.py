@@ -1,9 +1,10 @@
 """The disk is full, the database is locked, or it is away: the work waits, and goes on when that is over."""
 
 import resource
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from sqlalchemy.pool import Pool
 
 from storyloom.memory.orders import TaskState
 from storyloom.storage.database import Database
-from tests.crash.batches import Ledger, assert_whole, enqueue, is_done, tasks_of, wait_for
+from tests.crash.batches import Ledger, assert_whole, enqueue, is_done, steps_of, tasks_of, wait_for
 from tests.crash.in_threads import working
 from tests.crash.slow_model import SlowModel
 from tests.crash.workers import Workers
@@ -80,4 +81,68 @@ def test_a_disk_that_takes_nothing_is_waited_for(
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     workers.wait()
     ledger.look()
+    assert_whole(database, url, orders)
+
+
+def test_a_locked_database_is_waited_for(url: str, database: Database, tmp_path: Path) -> None:
+    orders = enqueue(database, 1, paragraphs=4, model=SLOW, folder=tmp_path)
+    ledger = Ledger(database, orders)
+    impatient = Database(url, busy_seconds=0.2)
+    with closing(impatient), working(impatient, MODEL, tmp_path):
+        wait_for(lambda: ledger.look() == 2, "two steps")
+        with locked(database.location):
+            known = ledger.look()
+            time.sleep(3.0)
+            assert ledger.look() == known
+        wait_for(lambda: is_done(database), "the end")
+    ledger.look()
+    assert_whole(database, url, orders)
+
+
+@pytest.mark.usefixtures("whole")
+def test_workers_wait_for_a_database_that_is_locked_for_half_a_minute(
+    url: str, database: Database, workers: Workers, tmp_path: Path
+) -> None:
+    orders = enqueue(database, 2, paragraphs=4, model=SLOW, folder=tmp_path)
+    ledger = Ledger(database, orders)
+    started = [workers.start() for _ in orders]
+    wait_for(lambda: ledger.look() >= 2, "two steps")
+    with locked(database.location):
+        known = ledger.look()
+        time.sleep(30.0)
+        assert ledger.look() == known
+        assert workers.living() == started
+    workers.wait()
+    ledger.look()
+    assert_whole(database, url, orders)
+
+
+@contextmanager
+def locked(file: str) -> Iterator[None]:
+    """Another program holds the file's lock until the block ends."""
+    with closing(sqlite3.connect(file, isolation_level=None, timeout=10.0)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        yield
+        holder.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("whole_folder", [True, False])
+def test_a_database_that_is_moved_away_and_back_is_waited_for(
+    whole_folder: bool, url: str, database: Database, home: Path, tmp_path: Path
+) -> None:
+    orders = enqueue(database, 1, paragraphs=4, model=SLOW, folder=tmp_path)
+    place = home if whole_folder else Path(database.location)
+    away = place.with_name("away")
+    used = Database(url)
+    with closing(used), working(used, MODEL, tmp_path) as told:
+        wait_for(lambda: len(steps_of(database, orders[0])) == 2, "two steps")
+        known = steps_of(database, orders[0])
+        place.rename(away)
+        used.close()  # open connections would follow the file
+        time.sleep(2.0)
+        assert not place.exists()
+        away.rename(place)
+        wait_for(lambda: is_done(database), "the end")
+    assert "can't be opened" in told[0]
+    assert steps_of(database, orders[0])[: len(known)] == known
     assert_whole(database, url, orders)

@@ -11,7 +11,7 @@ from pathlib import Path
 from storyloom.memory.orders import Task
 from tests.conftest import ROOT
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 600.0
 
 
 class Workers:

@@ -107,6 +107,18 @@ def test_opening_a_fresh_file_that_somebody_holds(tmp_path: Path) -> None:
         Database(f"sqlite:///{file}", busy_seconds=0.05)
 
 
+def test_a_file_that_was_moved_away_is_told_and_no_empty_one_takes_its_place(
+    database: Database, database_file: Path
+) -> None:
+    away = database_file.rename(database_file.with_suffix(".away"))
+    database.close()  # an open connection would follow the file
+    with pytest.raises(StoreUnavailable, match="can't be opened"), database.unit_of_work() as work:
+        work.stories.list("local")
+    assert not database_file.exists()
+    away.rename(database_file)
+    assert database.check() == []
+
+
 def test_a_full_disk_keeps_what_was_there(
     database: Database, story: Story, new_story: Callable[..., Story]
 ) -> None:
