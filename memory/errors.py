@@ -59,3 +59,7 @@ class ImportRefused(StoryloomError):
 
 class BatchChanged(StoryloomError):
     """A batch's file asks for another text than the one that was begun under the same key."""
+
+
+class InvalidSpec(StoryloomError):
+    """A batch's file that can't be used: a line of text for each problem, with its place in the file."""
