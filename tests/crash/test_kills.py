@@ -38,7 +38,7 @@ def test_kills_lose_and_double_nothing_and_others_go_on_soon(
     for _ in range(STORIES + SPARE):
         workers.start()
     killing = Killing(database, workers, ledger, seed=kills)
-    killing.strike(kills, pause=(0.1, 1.5))
+    killing.strike(kills, pause=(0.1, 1.2))
     wait_for(lambda: is_done(database), "the batch's end")
     workers.wait()
     steps = ledger.look()

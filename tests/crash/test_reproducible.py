@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from storyloom.app.settings import load_settings
-from storyloom.memory.orders import TaskState
+from storyloom.memory.orders import Order, TaskState
 from storyloom.memory.story import Step
 from storyloom.storage.database import Database
 from tests.crash.batches import assert_whole, enqueue, is_done, steps_of, tasks_of, wait_for
@@ -21,7 +21,8 @@ from tests.crash.workers import Workers, pid_of
 pytestmark = pytest.mark.crash
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-# Writes a batch of so many stories and paragraphs, its worker killed so often, in a data folder of its own.
+# Writes a batch of so many stories and paragraphs in a data folder of its own. Its worker is killed as often
+# as pauses are given: so many seconds after the last step before it.
 Write = Callable[..., list[list[Step]]]
 
 
@@ -43,7 +44,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
         url = load_settings().url
         with closing(Database(url)) as database:
             orders = enqueue(database, stories, paragraphs=paragraphs, model=model, folder=folder)
-            kill_while_it_writes(workers, database, kills)
+            kill_while_it_writes(workers, database, orders, kills)
             workers.start()
             workers.wait()
             assert_whole(database, url, orders)
@@ -58,15 +59,23 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     return run
 
 
-def kill_while_it_writes(workers: Workers, database: Database, kills: int) -> None:
-    """Start one worker after another; each is killed a while after it took a task."""
-    chance = random.Random(kills)
-    for _ in range(kills):
+def kill_while_it_writes(
+    workers: Workers, database: Database, orders: Sequence[Order], kills: Sequence[float]
+) -> None:
+    """Start one worker after another; each is killed in the middle of a step, the last ones near the end."""
+    every = sum(order.paragraphs or 0 for order in orders) // (len(kills) + 1)
+    for number, pause in enumerate(kills):
         pid = workers.start()
         wait_for(lambda pid=pid: holds(database, pid), "the worker's turn")  # type: ignore[misc]
-        time.sleep(chance.uniform(0.1, 2.0))
+        wait_for(lambda number=number: written(database, orders) >= number * every, "more steps")  # type: ignore[misc]
+        time.sleep(pause)
         assert not is_done(database), "the batch was too short"
         workers.kill(pid)
+
+
+def written(database: Database, orders: Sequence[Order]) -> int:
+    """How many steps are committed."""
+    return sum(len(steps_of(database, order)) for order in orders)
 
 
 def holds(database: Database, pid: int) -> bool:
@@ -77,14 +86,15 @@ def holds(database: Database, pid: int) -> bool:
 def test_a_killed_batch_tells_what_an_undisturbed_one_tells(
     workers: Workers, write: Write, kills: int, report: Report
 ) -> None:
-    kills = 2 + kills // 20
-    size = (2, 2 + 2 * kills)
+    chance = random.Random(kills)
+    pauses = [chance.uniform(0.0, 0.5) for _ in range(2 + kills // 20)]
+    size = (2, 2 + 2 * len(pauses))
     # A reply is a hash of prompt and seed: a prompt that was put together otherwise would show.
-    plain = write(workers, "plain", size=size, model="scripted:0", kills=0)
-    disturbed = write(workers, "disturbed", size=size, model="scripted:0.02", kills=kills)
+    plain = write(workers, "plain", size=size, model="scripted:0", kills=())
+    disturbed = write(workers, "disturbed", size=size, model="scripted:0.02", kills=pauses)
     unnamed = [[replace(step, model="") for step in steps] for steps in disturbed]
     assert unnamed == [[replace(step, model="") for step in steps] for steps in plain]
-    report(f"{kills} kills, {size[0] * size[1]} steps the same: plans, paragraphs, memory")
+    report(f"{len(pauses)} kills, {size[0] * size[1]} steps the same: plans, paragraphs, memory")
 
 
 @pytest.mark.model
@@ -95,7 +105,7 @@ def test_a_killed_batch_of_the_starter_tells_what_an_undisturbed_one_tells(
     home.mkdir()
     (home / "models").symlink_to(starter_weights.parent)
     with closing(Workers(tmp_path, real=True)) as workers:
-        plain = write(workers, "plain", size=(2, 4), model="starter", kills=0)
-        disturbed = write(workers, "disturbed", size=(2, 4), model="starter", kills=3)
+        plain = write(workers, "plain", size=(2, 3), model="starter", kills=())
+        disturbed = write(workers, "disturbed", size=(2, 3), model="starter", kills=(2.0, 8.0, 14.0))
     assert disturbed == plain
-    report("3 kills of the starter, 8 steps the same: plans, paragraphs, memory")
+    report("3 kills of the starter, 6 steps the same: plans, paragraphs, memory")

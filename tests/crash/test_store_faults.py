@@ -19,6 +19,7 @@ from tests.crash.batches import Ledger, assert_whole, enqueue, is_done, steps_of
 from tests.crash.in_threads import working
 from tests.crash.slow_model import SlowModel
 from tests.crash.workers import Workers
+from tests.postgresql import running_server
 
 pytestmark = pytest.mark.crash
 
@@ -75,7 +76,7 @@ def test_a_disk_that_takes_nothing_is_waited_for(
     wait_for(lambda: ledger.look() == 2, "two steps")
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
     known = ledger.look()
-    time.sleep(3.0)
+    time.sleep(1.5)
     assert ledger.look() <= known + 1  # a commit may have been under way
     assert pid in workers.living()
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -92,7 +93,7 @@ def test_a_locked_database_is_waited_for(url: str, database: Database, tmp_path:
         wait_for(lambda: ledger.look() == 2, "two steps")
         with locked(database.location):
             known = ledger.look()
-            time.sleep(3.0)
+            time.sleep(1.5)
             assert ledger.look() == known
         wait_for(lambda: is_done(database), "the end")
     ledger.look()
@@ -126,12 +127,19 @@ def locked(file: str) -> Iterator[None]:
         holder.execute("ROLLBACK")
 
 
-@pytest.mark.parametrize("whole_folder", [True, False])
+@pytest.fixture(params=["file", "folder"])
+def place(request: pytest.FixtureRequest, database: Database, home: Path) -> Path:
+    """What is moved; the folder in the whole form only."""
+    if request.param == "folder":
+        request.getfixturevalue("whole")
+        return home
+    return Path(database.location)
+
+
 def test_a_database_that_is_moved_away_and_back_is_waited_for(
-    whole_folder: bool, url: str, database: Database, home: Path, tmp_path: Path
+    place: Path, url: str, database: Database, tmp_path: Path
 ) -> None:
     orders = enqueue(database, 1, paragraphs=4, model=SLOW, folder=tmp_path)
-    place = home if whole_folder else Path(database.location)
     away = place.with_name("away")
     used = Database(url)
     with closing(used), working(used, MODEL, tmp_path) as told:
@@ -139,10 +147,28 @@ def test_a_database_that_is_moved_away_and_back_is_waited_for(
         known = steps_of(database, orders[0])
         place.rename(away)
         used.close()  # open connections would follow the file
-        time.sleep(2.0)
+        time.sleep(1.0)
         assert not place.exists()
         away.rename(place)
         wait_for(lambda: is_done(database), "the end")
     assert "can't be opened" in told[0]
     assert steps_of(database, orders[0])[: len(known)] == known
     assert_whole(database, url, orders)
+
+
+@pytest.mark.usefixtures("whole")
+def test_a_server_that_is_stopped_and_started_is_waited_for(workers: Workers, tmp_path: Path) -> None:
+    with running_server() as server:
+        url = server.url(server.create())
+        with closing(Database(url)) as database:
+            orders = enqueue(database, 2, paragraphs=6, model=SLOW, folder=tmp_path)
+            ledger = Ledger(database, orders)
+            started = [workers.start(STORYLOOM_DATABASE_URL=url) for _ in orders]
+            wait_for(lambda: ledger.look() >= 2, "two steps")
+            with server.stopped():
+                time.sleep(3.0)
+                assert workers.living() == started
+            workers.wait()
+            ledger.look()
+            assert_whole(database, url, orders)
+    assert "The work goes on when it can be used again" in workers.said()
