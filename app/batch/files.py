@@ -82,8 +82,9 @@ class Files:
         return f"{spec.kind}:{self._path(spec.target)}" if spec.kind in {"gguf", "scripted"} else given
 
     def _path(self, file: str) -> Path:
+        named = os.path.expanduser(file)  # noqa: PTH111  (pathlib raises on an unknown ~user)
         # Dots are taken out, links are not followed: the exported file may not be there yet.
-        return Path(os.path.normpath(self._folder / Path(file).expanduser()))
+        return Path(os.path.normpath(self._folder / named))
 
     def _read(self, path: Path, name: str, where: Where, longest: int) -> str:
         try:

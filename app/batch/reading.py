@@ -76,7 +76,7 @@ def _read(path: Path) -> str:
         raise InvalidSpec(f"{path.name}:{line}: isn't UTF-8. Save the file as UTF-8.") from error
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]  (PyYAML has no types)
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """Tells scalars apart as YAML 1.2's core schema does."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}

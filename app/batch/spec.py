@@ -3,6 +3,7 @@
 The descriptions are what an editor shows of ``docs/batch.schema.json``.
 """
 
+import os
 import re
 from collections.abc import Callable
 from functools import partial
@@ -87,6 +88,16 @@ def _checked_key(text: str) -> str:
     return text
 
 
+def _checked_path(text: str) -> str:
+    try:
+        fit = b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        fit = False
+    if not fit:
+        raise PydanticCustomError("path", "has a character that no file's name can have")
+    return text
+
+
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -110,7 +121,7 @@ Outline = Annotated[
 ]
 Language = Annotated[str, Field(min_length=1), _told(checked_language)]
 Model = Annotated[str, _told(lambda text: parse_spec(text).text)]
-File = Annotated[str, Field(min_length=1, max_length=_LONGEST_PATH)]
+File = Annotated[str, Field(min_length=1, max_length=_LONGEST_PATH), AfterValidator(_checked_path)]
 Files = Annotated[list[File], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
 Paragraphs = Annotated[int, Strict(), Field(ge=1, le=100_000)]
 Words = Annotated[int, Strict(), Field(ge=1, le=10_000_000)]
