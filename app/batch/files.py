@@ -27,7 +27,8 @@ class Files:
         self.problems = problems
         self._folder = folder
         self._texts: dict[tuple[Path, str], str] = {}
-        self._exported: dict[Path, str] = {}
+        self._inputs: set[Path] = set()
+        self._exported: dict[Path, tuple[str, Where]] = {}
 
     def text(self, values: Mapping[str, Any], name: str, where: Where, longest: int) -> str:
         """A text from its field, or from the file that its ``_file`` field names; empty without either."""
@@ -36,6 +37,7 @@ class Files:
         if file is None:
             return "\n".join(given) if isinstance(given, list) else given
         path = self._path(file)
+        self._inputs.add(path)
         if (path, name) not in self._texts:
             self._texts[path, name] = self._read(path, name, where, longest)
         return self._texts[path, name]
@@ -43,6 +45,7 @@ class Files:
     def lore(self, given: Iterable[str], where: Where) -> tuple[str, ...]:
         """Lore files, absolute."""
         paths = [self._path(file) for file in given]
+        self._inputs.update(paths)
         for path in paths:
             if not path.is_file():
                 self._tell(where, f"{path}: there is no such file")
@@ -65,14 +68,20 @@ class Files:
             elif path.suffix.lower() not in EXPORT_SUFFIXES:
                 self._tell(where, f"{template}: a story is exported to {', '.join(sorted(EXPORT_SUFFIXES))}")
             elif path in self._exported:
-                other = self._exported[path]
+                other, _ = self._exported[path]
                 self._tell(
                     where, f"{path}: both {other!r} and {key!r} would be exported to it; write {{key}}"
                 )
             else:
-                self._exported[path] = key
+                self._exported[path] = key, where
                 paths.append(path)
         return tuple(map(str, paths))
+
+    def spare_inputs(self) -> None:
+        """Tell of exports that would replace what a story is made from; once all stories were seen."""
+        for path, (_, where) in self._exported.items():
+            if path in self._inputs:
+                self._tell(where, f"{path}: a story is made from this file, and the export would replace it")
 
     def model(self, given: str) -> str:
         """A model's SPEC; a path in it is absolute."""

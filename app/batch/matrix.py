@@ -78,6 +78,7 @@ def expand(spec: Spec, *, folder: Path) -> list[Planned]:
         order = _order(given, number, files)
         if order is not None:
             planned.append(Planned(given.key, order))
+    files.spare_inputs()
     if problems:
         raise spec.places.refusal(problems)
     return planned

@@ -125,6 +125,13 @@ def test_two_stories_are_never_exported_to_one_file() -> None:
     assert "/batches/out.md: both 'a' and 'b' would be exported to it" in told
 
 
+def test_an_export_never_replaces_what_a_story_is_made_from(tmp_path: Path) -> None:
+    (tmp_path / "premise.txt").write_text("Mara keeps the lamp.")
+    read = {"key": "b", "premise_file": "premise.txt", "words": 100}
+    with pytest.raises(InvalidSpec, match="a story is made from this file"):
+        plan(tmp_path, stories=[{**LAMP, "key": "a", "export": "premise.txt"}, read])
+
+
 def test_an_export_has_a_form() -> None:
     assert "a.pdf: a story is exported to " in refusal(stories=[{**LAMP, "export": "a.pdf"}])
 
