@@ -10,24 +10,11 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from storyloom.app import wiring
-from storyloom.generators.spec import Spec
 from storyloom.ui import worker as _loaded_before_the_first_fork  # noqa: F401
 from storyloom.ui.cli import main
-from tests.crash.slow_model import SlowModel
-from tests.stand_ins import WordEmbedder
-
-
-def load_model(spec: Spec, **_settings: Any) -> SlowModel:
-    """The stand-in of a SPEC such as ``scripted:0.02``: the pause in seconds."""
-    return SlowModel(spec.text, float(spec.target))
-
-
-def embedder(**_settings: Any) -> WordEmbedder:
-    """The stand-in for MiniLM."""
-    return WordEmbedder()
+from tests.crash.slow_model import use_stand_ins
 
 
 def serve() -> None:
@@ -57,5 +44,5 @@ def _become(arguments: list[str], environment: dict[str, str], said: Path) -> No
 
 if __name__ == "__main__":
     if sys.argv[1:] != ["real"]:
-        vars(wiring).update(load_model=load_model, MiniLMEmbedder=embedder)
+        use_stand_ins()
     serve()

@@ -2,9 +2,12 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
+from storyloom.app import wiring
+from storyloom.generators.spec import Spec
 from storyloom.memory.generation import Piece, Request
-from tests.stand_ins import InstantModel
+from tests.stand_ins import InstantModel, WordEmbedder
 
 
 class SlowModel(InstantModel):
@@ -25,3 +28,15 @@ class SlowModel(InstantModel):
         for piece in super().stream(request):
             time.sleep(self._pause_seconds)
             yield piece
+
+
+def use_stand_ins() -> None:
+    """This process needs no weights any more: ``scripted:0.02`` is the slow model with that pause."""
+
+    def load_model(spec: Spec, **_settings: Any) -> SlowModel:
+        return SlowModel(spec.text, float(spec.target))
+
+    def embedder(**_settings: Any) -> WordEmbedder:
+        return WordEmbedder()
+
+    vars(wiring).update(load_model=load_model, MiniLMEmbedder=embedder)

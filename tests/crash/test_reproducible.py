@@ -32,7 +32,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     monkeypatch.setenv("STORYLOOM_REPRODUCIBLE", "1")
 
     def run(
-        workers: Workers, home: str, *, size: tuple[int, int], model: str, kills: int
+        workers: Workers, home: str, *, size: tuple[int, int], model: str, kills: Sequence[float]
     ) -> list[list[Step]]:
         stories, paragraphs = size
         models = Path(load_settings().home) / "models"

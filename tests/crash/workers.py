@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from storyloom.memory.orders import Task
@@ -50,16 +51,20 @@ class Workers:
         """``kill -9``; the process is gone when this returns."""
         self._killed.add(pid)
         os.kill(pid, signal.SIGKILL)
-        self._see_off(pid)
+        see_off(pid, self.said)
+
+    def replace(self) -> None:
+        """Another one takes the place of the one that was killed."""
+        self.start()
 
     def living(self) -> list[int]:
         """Those that run."""
-        return [pid for pid in self._started if pid not in self._killed and _runs(pid)]
+        return [pid for pid in self._started if pid not in self._killed and is_running(pid)]
 
     def wait(self) -> None:
         """Until all have ended by themselves."""
         for pid in self.living():
-            self._see_off(pid)
+            see_off(pid, self.said)
 
     def said(self) -> str:
         """All that they said."""
@@ -72,19 +77,22 @@ class Workers:
         with self._nursery:
             self._nursery.kill()
 
-    def _see_off(self, pid: int) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while _runs(pid):
-            assert time.monotonic() < deadline, f"the worker {pid} doesn't end\n{self.said()}"
-            time.sleep(0.01)
-
 
 def pid_of(task: Task) -> int:
     """The process that holds a task: a worker's name is its machine, its process and a number."""
     return int(task.worker.split(":")[1])
 
 
-def _runs(pid: int) -> bool:
+def see_off(pid: int, said: Callable[[], str]) -> None:
+    """Wait for a process's end."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while is_running(pid):
+        assert time.monotonic() < deadline, f"the process {pid} doesn't end\n{said()}"
+        time.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
