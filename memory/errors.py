@@ -33,6 +33,10 @@ class ModelUnavailable(StoryloomError):
     """The model can't be loaded or reached: weights missing or damaged, server down, extra missing."""
 
 
+class EngineUnavailable(StoryloomError):
+    """The machines that shall write can't be reached, or are lost again and again."""
+
+
 class ModelFailed(StoryloomError):
     """The model was reached, and its answer could not be used even after bounded retries."""
 
