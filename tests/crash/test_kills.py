@@ -1,13 +1,16 @@
 """Workers are killed again and again: nothing that was committed is lost, changed or doubled."""
 
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from storyloom.app.leases import LEASE_SECONDS
 from storyloom.app.settings import load_settings
-from storyloom.storage.database import Database
-from tests.crash.batches import Ledger, assert_whole, enqueue, is_done, wait_for
+from storyloom.memory.orders import Order
+from storyloom.storage.database import Database, utc_now
+from tests.crash.batches import Ledger, assert_whole, enqueue, is_done, steps_of, wait_for
 from tests.crash.conftest import Report
 from tests.crash.killing import Killing
 from tests.crash.workers import Workers
@@ -47,3 +50,26 @@ def test_kills_lose_and_double_nothing_and_others_go_on_soon(
     assert_whole(database, url, orders)
     assert max(killing.resumed) < LEASE_SECONDS + FOR_A_BUSY_MACHINE
     report(killing.figures())
+
+
+def test_the_words_of_a_killed_step_stand_in_its_journal(
+    url: str, database: Database, workers: Workers, tmp_path: Path
+) -> None:
+    (order,) = enqueue(database, 1, paragraphs=1, model="scripted:0.2", folder=tmp_path)
+    with closing(Database(url, clock=lambda: utc_now() + timedelta(minutes=1))) as later:
+        pid = workers.start()
+        wait_for(lambda: journals(later, order) != [], "words")
+        (seen,) = journals(later, order)
+        workers.kill(pid)
+        (kept,) = journals(later, order)
+    assert seen.lstrip().startswith("Mara ")
+    assert kept.startswith(seen)
+    assert steps_of(database, order) == []
+
+
+def journals(database: Database, order: Order) -> list[str]:
+    """The words of paragraphs that were broken off."""
+    with database.unit_of_work(write=False) as work:
+        if not work.stories.exists(order.story_id):
+            return []
+        return [job.journal for job in work.jobs.interrupted(work.strands.main(order.story_id).id)]
