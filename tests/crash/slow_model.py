@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from storyloom.app import wiring
@@ -31,10 +32,13 @@ class SlowModel(InstantModel):
 
 
 def use_stand_ins() -> None:
-    """This process needs no weights any more: ``scripted:0.02`` is the slow model with that pause."""
+    """This process needs no weights any more: ``scripted:0.02`` is the slow model with that pause.
+
+    A batch's file makes a path of what stands behind the colon.
+    """
 
     def load_model(spec: Spec, **_settings: Any) -> SlowModel:
-        return SlowModel(spec.text, float(spec.target))
+        return SlowModel(spec.text, float(Path(spec.target).name))
 
     def embedder(**_settings: Any) -> WordEmbedder:
         return WordEmbedder()

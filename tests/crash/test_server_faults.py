@@ -31,7 +31,7 @@ def model(server: ModelServer) -> Iterator[OpenAICompatibleModel]:
         base_url=server.url,
         name=f"openai:mini@{server.url}",
         api_key=None,
-        timeout_seconds=0.5,
+        timeout_seconds=1.0,
         retries=1,
         backoff_seconds=0.01,
     )
@@ -42,7 +42,7 @@ def model(server: ModelServer) -> Iterator[OpenAICompatibleModel]:
 @pytest.mark.parametrize(
     ("trouble", "told"),
     [
-        ("hang", "said nothing for 0.5 seconds"),
+        ("hang", "said nothing for 1 seconds"),
         ("500", "turned the request away"),
         ("cut", "broke off in the middle"),
     ],

@@ -35,12 +35,12 @@ class Workers:
         self._started: list[int] = []
         self._killed: set[int] = set()
 
-    def start(self, **environment: str) -> int:
-        """One more worker: its process id."""
+    def start(self, *command: str, **environment: str) -> int:
+        """One more worker, or another command: its process id."""
         assert self._nursery.stdin is not None
         assert self._nursery.stdout is not None
         said = self._folder / f"said-{len(self._started)}.txt"
-        order = [["worker", "--until-done"], {**os.environ, **environment}, str(said)]
+        order = [command or ["worker", "--until-done"], {**os.environ, **environment}, str(said)]
         self._nursery.stdin.write(f"{json.dumps(order)}\n")
         self._nursery.stdin.flush()
         pid = int(self._nursery.stdout.readline())
