@@ -28,8 +28,6 @@ _LAST_WORDS_SECONDS = 5.0
 _OBJECT_STORE_BYTES = 80 * 2**20
 # Not the system's temporary folder: Ray makes sockets in it, whose paths may have 100 characters.
 _SHORT_FOLDER = Path("/tmp")
-# Ray's helpers look so long for a Ray that was killed before they end too; by itself a minute.
-_ORPHAN_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +169,6 @@ class RayEngine:
             include_dashboard=False,
             object_store_memory=_OBJECT_STORE_BYTES,
             _temp_dir=self._folder.name,
-            _system_config={"gcs_rpc_server_reconnect_timeout_s": _ORPHAN_SECONDS},
             **quiet,
         )
 
