@@ -7,6 +7,7 @@ from pathlib import Path
 from storyloom.app.settings import Settings
 from storyloom.generators.weights import pull_starter, starter_path
 from storyloom.memory.errors import InvalidSetting
+from storyloom.memory.orders import Order
 
 STARTER = "starter"
 
@@ -36,6 +37,13 @@ def listed(settings: Settings) -> list[ModelFile]:
         _model_file(STARTER, STARTER, starter),
         *(_model_file(path.stem, f"gguf:{path}", path) for path in others),
     ]
+
+
+def asked(settings: Settings, orders: Iterable[Order]) -> list[str]:
+    """SPECs of all models that the orders' writing asks; without any order, the setting's."""
+    default = settings.models.get("writer")
+    writers = {default or order.model or settings.model for order in orders}
+    return [*sorted(writers or {default or settings.model}), *settings.models.values()]
 
 
 def missing(settings: Settings, specs: Iterable[str]) -> list[str]:

@@ -23,6 +23,7 @@ from storyloom.memory.errors import (
     ImportRefused,
     InvalidSetting,
     InvalidText,
+    ModelUnavailable,
     PromptTooLong,
     StoreUnavailable,
     StoryloomError,
@@ -35,8 +36,10 @@ from storyloom.memory.story import Step
 from storyloom.storage.database import Database, utc_now
 from storyloom.storage.tasks import Tasks
 
-# Tries without a committed step between them, after which a task has failed.
+# Tries without a committed step between them, after which a task has failed. What is away may come back:
+# with the pauses between them, so many tries take most of an hour.
 MOST_TRIES = 10
+MOST_TRIES_AWAY = 60
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _LEAST_OF_A_PAUSE = 0.5
@@ -53,6 +56,8 @@ _LASTING = (
     StrandNotFound,
     UnsupportedRequest,
 )
+# What another try may find well again: a server, a database, a disk.
+_AWAY = (ModelUnavailable, StoreUnavailable)
 
 T = TypeVar("T")
 # What becomes of a task after a try; False when it isn't this worker's any more.
@@ -155,7 +160,7 @@ class Worker:
         except _LASTING as error:
             return _failed(task, str(error))
         except StoryloomError as error:
-            return _tried(task, 1 if progress else task.attempts + 1, str(error))
+            return _tried(task, 1 if progress else task.attempts + 1, error)
         except Exception as error:
             # A fault in one text is no reason to leave the others unwritten.
             logger.exception("unexpected, while writing %s", task.key)
@@ -255,12 +260,13 @@ def _failed(task: Task, error: str) -> Settle:
     return lambda tasks: tasks.finish(task.id, task.worker, TaskState.FAILED, error)
 
 
-def _tried(task: Task, tries: int, error: str) -> Settle:
+def _tried(task: Task, tries: int, error: StoryloomError) -> Settle:
     """Back to the queue after a pause, unless it was the last try."""
-    if tries >= MOST_TRIES:
+    most = MOST_TRIES_AWAY if isinstance(error, _AWAY) else MOST_TRIES
+    if tries >= most:
         return _failed(task, f"{error} That was try {tries} without a paragraph between them.")
     pause = timedelta(seconds=pause_seconds(tries, task.id))
-    return lambda tasks: tasks.put_back(task.id, task.worker, error, utc_now() + pause)
+    return lambda tasks: tasks.put_back(task.id, task.worker, str(error), utc_now() + pause)
 
 
 def _rest(seconds: float, stop: Callable[[], bool]) -> None:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 # As many steps tell a speed that follows the machine and doesn't jump with every paragraph.
@@ -21,6 +22,23 @@ class StepFigures(NamedTuple):
     depth: int
     words: int
     tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Steps that a model wrote before, in sums.
+
+    Attributes:
+        words: of their paragraphs.
+        prompt_tokens: that the model was given for them.
+        completion_tokens: that it wrote for them, all its calls together.
+        seconds: that they took.
+    """
+
+    words: int
+    prompt_tokens: int
+    completion_tokens: int
     seconds: float
 
 

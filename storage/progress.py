@@ -5,7 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
-from storyloom.memory.progress import StepFigures
+from storyloom.memory.progress import Measured, StepFigures
 from storyloom.memory.story import JobState
 from storyloom.storage.tables import JobRow, StepRow, StrandRow
 
@@ -35,6 +35,22 @@ class Progress:
         """
         found = self._session.exec(_STEPS_AFTER, params={"story_id": story_id, "depth": depth})
         return [StepFigures(*row) for row in found]
+
+    def measured(self, model: str, last: int) -> Measured | None:
+        """What a model's ``last`` steps cost, of any story; None where it wrote none."""
+        lately = (
+            select(StepRow.words, StepRow.prompt_tokens, StepRow.completion_tokens, StepRow.seconds)
+            .where(StepRow.model == model)
+            .order_by(col(StepRow.created_at).desc())
+            .limit(last)
+        )
+        steps = self._session.exec(lately).all()
+        if not steps:
+            return None
+        words, prompt_tokens, completion_tokens, seconds = map(sum, zip(*steps, strict=True))
+        return Measured(
+            words=words, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, seconds=seconds
+        )
 
     def at_hand(self, story_ids: Collection[str]) -> dict[str, str]:
         """The words that have come of each paragraph being written, by story."""

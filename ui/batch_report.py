@@ -25,7 +25,7 @@ _COLUMNS = (
     "time",
     "tokens/s",
 )
-_GAP = "  "
+_LEFT = 2  # columns of words; the others are numbers
 _LONGEST_KEY = 40
 
 
@@ -66,7 +66,7 @@ def write(report: Report, file: Path) -> None:
 
 def markdown(report: Report) -> str:
     """The report as a page: a table, and the errors of stories that failed under it."""
-    rows = [_COLUMNS, tuple("---" if place < 2 else "---:" for place in range(len(_COLUMNS)))]
+    rows = [_COLUMNS, tuple("---" if place < _LEFT else "---:" for place in range(len(_COLUMNS)))]
     rows += [_cells(story) for story in report.stories]
     lines = [f"# {report.batch.name}", "", totals(report), ""]
     lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
@@ -77,14 +77,7 @@ def markdown(report: Report) -> str:
 
 def show(report: Report) -> None:
     """Print the report: a line a story, one for all, and why stories failed."""
-    rows = [_COLUMNS, *(_cells(story) for story in report.stories)]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(_COLUMNS))]
-    for row in rows:
-        cells = [
-            cell.ljust(width) if place < 2 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        output.say(_GAP.join(cells).rstrip())
+    output.say_table([_COLUMNS, *(_cells(story) for story in report.stories)], left=_LEFT)
     output.say()
     output.say(totals(report))
     for line in failures(report):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import typer
 
-from storyloom.memory.errors import StoryloomError
+from storyloom.memory.errors import InvalidSpec, StoryloomError
 from storyloom.ui import output
 from storyloom.ui.stopping import Stop, exit_code
 
@@ -33,6 +33,9 @@ def boundary() -> Iterator[None]:
         try:
             yield
             sys.stdout.flush()
+        except InvalidSpec as error:
+            output.problems(str(error).splitlines())
+            raise typer.Exit(PROBLEM) from error
         except StoryloomError as error:
             output.problem(str(error))
             raise typer.Exit(PROBLEM) from error

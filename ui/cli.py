@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from storyloom.memory.story import Mode
+from storyloom.ui.batch_command import batch
 from storyloom.ui.boundary import boundary
 from storyloom.ui.lore_commands import characters_app, lore_app
 from storyloom.ui.options import EVERYWHERE, AsJson, ModelSpec, StoryReference, StrandReference
@@ -367,6 +368,9 @@ def doctor(as_json: AsJson = False) -> None:
     from storyloom.ui import machine
 
     machine.doctor(as_json=as_json)
+
+
+app.command()(batch)
 
 
 @app.command()

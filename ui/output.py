@@ -4,9 +4,11 @@ import io
 import json
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+_GAP = "  "
 
 
 def prepare() -> None:
@@ -20,6 +22,17 @@ def say(text: str = "") -> None:
     """A line of the result."""
     sys.stdout.write(printable(text) + "\n")
     sys.stdout.flush()
+
+
+def say_table(rows: Sequence[Sequence[str]], *, left: int) -> None:
+    """Rows of equally many cells as lines, the first ``left`` columns aligned left, the others right."""
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            cell.ljust(width) if place < left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        say(_GAP.join(cells).rstrip())
 
 
 def note(text: str) -> None:
@@ -43,6 +56,12 @@ def outliving_the_disk() -> Iterator[None]:
 def problem(text: str) -> None:
     """What went wrong and what to do, as one paragraph."""
     note(f"storyloom: {' '.join(text.split())}")
+
+
+def problems(lines: Sequence[str]) -> None:
+    """Several things that went wrong, each as a line of its own."""
+    for line in lines:
+        problem(line)
 
 
 def emit(document: dict[str, Any], *, indent: int | None = 2) -> None:

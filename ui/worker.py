@@ -4,6 +4,7 @@ from typing import Any
 
 import typer
 
+from storyloom.app import weights
 from storyloom.app.books import Books
 from storyloom.app.offline import stay_offline
 from storyloom.app.settings import Settings, load_settings
@@ -69,13 +70,11 @@ def _batch(shelf: Shelf, name: str) -> Batch:
 
 
 def _models(settings: Settings, shelf: Shelf, batch_id: str | None) -> list[str]:
-    """SPECs of the models that the queue asks for now; the setting's where it is empty."""
+    """SPECs of the models that the queue asks for now."""
     with shelf.database.unit_of_work(write=False) as work:
         batches = [batch.id for batch in work.tasks.batches(shelf.owner) if batch_id in {None, batch.id}]
         tasks = [task for known in batches for task in work.tasks.of_batch(known) if task.ended_at is None]
-    default = settings.models.get("writer") or settings.model
-    asked = {settings.models.get("writer") or task.order.model or settings.model for task in tasks}
-    return [*sorted(asked or {default}), *settings.models.values()]
+    return weights.asked(settings, (task.order for task in tasks))
 
 
 def _tell(task: Task, *, as_json: bool) -> None:

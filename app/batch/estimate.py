@@ -7,28 +7,12 @@ from math import ceil
 from storyloom.app.agents.slots import tokens_of
 from storyloom.app.profiles import Profile
 from storyloom.memory.orders import Order
+from storyloom.memory.progress import Measured
 from storyloom.memory.text import count_words
 
 # A step that isn't one call has a writer, a planner and a memory keeper.
 _CALLS = 3
 _PLAN_WORDS = 60
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """Steps that a model wrote before, in sums.
-
-    Attributes:
-        words: of their paragraphs.
-        prompt_tokens: that the model was given for them.
-        completion_tokens: that it wrote for them, all its calls together.
-        seconds: that they took.
-    """
-
-    words: int
-    prompt_tokens: int
-    completion_tokens: int
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

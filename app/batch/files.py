@@ -83,12 +83,17 @@ class Files:
             if path in self._inputs:
                 self._tell(where, f"{path}: a story is made from this file, and the export would replace it")
 
-    def model(self, given: str) -> str:
+    def model(self, given: str, where: Where) -> str:
         """A model's SPEC; a path in it is absolute."""
         if not given:
             return ""
         spec = parse_spec(given)
-        return f"{spec.kind}:{self._path(spec.target)}" if spec.kind in {"gguf", "scripted"} else given
+        if spec.kind not in {"gguf", "scripted"}:
+            return given
+        path = self._path(spec.target)
+        if spec.kind == "gguf" and not path.is_file():
+            self._tell(where, f"{path}: there is no such file")
+        return f"{spec.kind}:{path}"
 
     def _path(self, file: str) -> Path:
         named = os.path.expanduser(file)  # noqa: PTH111  (pathlib raises on an unknown ~user)

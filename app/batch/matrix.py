@@ -189,6 +189,7 @@ def _order(given: _Given, number: int, files: Files) -> Order | None:
     }
     lore = files.lore(values.get("lore", ()), given.place("lore"))
     exports = files.exports(values.get("export", ()), given.place("export"), given.key, filled)
+    spec = files.model(model, given.place("model"))
     if len(files.problems) > told:
         return None
     sampling = values["sampling"].model_dump(exclude_none=True) if "sampling" in values else {}
@@ -200,7 +201,7 @@ def _order(given: _Given, number: int, files: Files) -> Order | None:
         mode=values.get("mode", Mode.NOVEL),
         language=values.get("language", ""),
         style=values.get("style", ""),
-        model=files.model(model),
+        model=spec,
         seed=seed,
         paragraphs=values.get("paragraphs"),
         words=values.get("words"),

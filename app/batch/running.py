@@ -11,7 +11,7 @@ from storyloom.app.batch.snapshot import ENDED, Snapshot, Watch
 from storyloom.app.shelf import Shelf, new_id
 from storyloom.app.studio import Studio
 from storyloom.memory.errors import BatchChanged, StepConflict, StoreUnavailable
-from storyloom.memory.orders import Batch, Order, Task, TaskState
+from storyloom.memory.orders import Batch, Order, Task, TaskState, queued
 from storyloom.storage.database import utc_now
 from storyloom.storage.unit_of_work import UnitOfWork
 
@@ -128,7 +128,14 @@ def _enqueued(shelf: Shelf, name: str, orders: Mapping[str, Order]) -> Enqueued:
         if changed:
             raise _changed(changed)
         fresh = [
-            _task(batch, key, order, place)
+            queued(
+                batch,
+                task_id=new_id(),
+                key=key,
+                position=place,
+                order=replace(order, story_id=new_id()),
+                at=utc_now(),
+            )
             for place, (key, order) in enumerate(orders.items())
             if key not in known
         ]
@@ -156,26 +163,6 @@ def _renew(work: UnitOfWork, task: Task, asked: Order) -> None:
         work.tasks.replace(task.id, order)
     if task.state in ENDED:
         work.tasks.requeue(task.id, done=not work.stories.exists(order.story_id))
-
-
-def _task(batch: Batch, key: str, order: Order, position: int) -> Task:
-    now = utc_now()
-    return Task(
-        id=new_id(),
-        batch_id=batch.id,
-        key=key,
-        position=position,
-        order=replace(order, story_id=new_id()),
-        state=TaskState.QUEUED,
-        worker="",
-        lease_until=now,
-        not_before=now,
-        attempts=0,
-        error="",
-        cancelling=False,
-        created_at=now,
-        ended_at=None,
-    )
 
 
 def _let_go(work: UnitOfWork, gone: Sequence[Task]) -> tuple[str, ...]:

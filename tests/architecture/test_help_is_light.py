@@ -76,6 +76,7 @@ def test_every_command_of_the_contract_is_there() -> None:
         "export",
         "import",
         "doctor",
+        "batch",
         "worker",
         "ui",
         "lore",

@@ -13,7 +13,7 @@ from storyloom.app import workers
 from storyloom.app.books import Books
 from storyloom.app.events import Cancelled, Listener
 from storyloom.app.studio import Studio
-from storyloom.app.workers import MOST_TRIES, Worker, pause_seconds
+from storyloom.app.workers import MOST_TRIES, MOST_TRIES_AWAY, Worker, pause_seconds
 from storyloom.memory.errors import (
     ImportRefused,
     InvalidSetting,
@@ -22,6 +22,7 @@ from storyloom.memory.errors import (
     ModelUnavailable,
     PromptTooLong,
     StoreUnavailable,
+    StoryloomError,
     StoryNotFound,
     UnsupportedRequest,
 )
@@ -225,13 +226,18 @@ def test_a_try_that_failed_is_made_again(database: Database, error: Exception) -
 
 
 @pytest.mark.usefixtures("batch")
-def test_tries_without_a_step_between_them_come_to_an_end(database: Database) -> None:
-    bad = [failing(ModelFailed("cut"))]
-    script = Script([*[bad] * (MOST_TRIES - 1), [fine, *bad], *[bad] * (MOST_TRIES - 1)])
+@pytest.mark.parametrize(
+    ("error", "most"), [(ModelFailed("cut"), MOST_TRIES), (ModelUnavailable("cut"), MOST_TRIES_AWAY)]
+)
+def test_tries_without_a_step_between_them_come_to_an_end(
+    database: Database, error: StoryloomError, most: int
+) -> None:
+    bad = [failing(error)]
+    script = Script([*[bad] * (most - 1), [fine, *bad], *[bad] * (most - 1)])
     Worker(database, script).run(never, until_done=True)
     task = task_of(database)
     assert task.state is TaskState.FAILED
-    assert task.error.startswith(f"cut That was try {MOST_TRIES}")
+    assert task.error.startswith(f"cut That was try {most}")
     assert script.tries == []
 
 

@@ -1,9 +1,10 @@
 """Batches to show, without a database."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from storyloom.app.batch.snapshot import Snapshot, StoryProgress
-from storyloom.memory.orders import Batch, Order, Task, TaskState
+from storyloom.memory.orders import Batch, Order, TaskState, queued
 from storyloom.memory.progress import StepFigures
 
 NOW = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -32,24 +33,9 @@ def progress(
         words=asked_words,
         seed=7,
     )
-    task = Task(
-        id=f"task-{key}",
-        batch_id=BATCH.id,
-        key=key,
-        position=0,
-        order=order,
-        state=state,
-        worker="",
-        lease_until=NOW,
-        not_before=NOW,
-        attempts=attempts,
-        error=error,
-        cancelling=False,
-        created_at=NOW,
-        ended_at=None,
-    )
+    task = queued(BATCH, task_id=f"task-{key}", key=key, position=0, order=order, at=NOW)
     return StoryProgress(
-        task=task,
+        task=replace(task, state=state, attempts=attempts, error=error),
         steps=steps,
         words=words,
         tokens=words * 3 // 2,

@@ -4,7 +4,7 @@ import signal
 import pytest
 import typer
 
-from storyloom.memory.errors import StoryNotFound
+from storyloom.memory.errors import InvalidSpec, StoryNotFound
 from storyloom.ui.boundary import boundary
 from storyloom.ui.stopping import Stop
 
@@ -14,6 +14,13 @@ def test_a_storyloom_error_is_one_paragraph_and_one(capsys: pytest.CaptureFixtur
         raise StoryNotFound("There is no such story.\nList them.")
     assert left.value.exit_code == 1
     assert capsys.readouterr() == ("", "storyloom: There is no such story. List them.\n")
+
+
+def test_each_problem_of_a_batchs_file_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as left, boundary():
+        raise InvalidSpec("a.yaml:3: one\na.yaml:4: two")
+    assert left.value.exit_code == 1
+    assert capsys.readouterr() == ("", "storyloom: a.yaml:3: one\nstoryloom: a.yaml:4: two\n")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -2,9 +2,10 @@
 
 import pytest
 
-from storyloom.app.batch.estimate import Measured, estimate, total
+from storyloom.app.batch.estimate import estimate, total
 from storyloom.app.profiles import LARGE, SMALL
 from storyloom.memory.orders import Order
+from storyloom.memory.progress import Measured
 
 BY_PARAGRAPHS = Order(story_id="", premise="Mara keeps the lamp.", paragraphs=30)
 BY_WORDS = Order(story_id="", premise="Mara keeps the lamp.", words=1_000)

@@ -139,11 +139,17 @@ def test_an_export_has_a_form() -> None:
 def test_texts_and_lore_are_read_from_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "premise.txt").write_text("\ufeffMara keeps\nthe lamp.\n", encoding="utf-8")
     (tmp_path / "lore.json").write_text("{}")
+    (tmp_path / "x.gguf").write_text("")
     story = {"premise_file": "premise.txt", "lore": "lore.json", "model": "gguf:x.gguf", "words": 100}
     [one] = plan(tmp_path, stories=[story])
     assert one.order.premise == "Mara keeps\nthe lamp."
     assert one.order.lore == (str(tmp_path / "lore.json"),)
     assert one.order.model == f"gguf:{tmp_path / 'x.gguf'}"
+
+
+def test_a_models_file_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSpec, match=r"x\.gguf: there is no such file"):
+        plan(tmp_path, stories=[{**LAMP, "model": "gguf:x.gguf"}])
 
 
 def test_files_that_cant_be_used_are_told_with_their_lines(tmp_path: Path) -> None:

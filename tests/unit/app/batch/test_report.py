@@ -6,7 +6,7 @@ from storyloom.app.batch.report import MEASURED_WORDS, measured, report
 from storyloom.app.books import Books
 from storyloom.app.events import Listener
 from storyloom.app.studio import Studio
-from storyloom.memory.orders import Batch, Order, Task, TaskState
+from storyloom.memory.orders import Batch, Order, TaskState, queued
 from storyloom.storage.database import Database
 
 NOW = datetime(2025, 1, 2, tzinfo=UTC)
@@ -18,22 +18,7 @@ def queue(database: Database, **orders: Order) -> None:
         work.tasks.add(
             BATCH,
             [
-                Task(
-                    id=key,
-                    batch_id=BATCH.id,
-                    key=key,
-                    position=place,
-                    order=order,
-                    state=TaskState.QUEUED,
-                    worker="",
-                    lease_until=NOW,
-                    not_before=NOW,
-                    attempts=0,
-                    error="",
-                    cancelling=False,
-                    created_at=NOW,
-                    ended_at=None,
-                )
+                queued(BATCH, task_id=key, key=key, position=place, order=order, at=NOW)
                 for place, (key, order) in enumerate(orders.items())
             ],
         )

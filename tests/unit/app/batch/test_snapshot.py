@@ -11,7 +11,7 @@ from storyloom.app.batch.snapshot import Snapshot, Watch
 from storyloom.app.books import Books
 from storyloom.app.events import Listener
 from storyloom.app.studio import Studio
-from storyloom.memory.orders import Batch, Order, Task, TaskState
+from storyloom.memory.orders import Batch, Order, Task, TaskState, queued
 from storyloom.storage.database import Database
 
 NOW = datetime(2025, 1, 2, tzinfo=UTC)
@@ -21,21 +21,13 @@ LEASE = 60.0
 
 def task(key: str, **order: object) -> Task:
     asked = {"paragraphs": 3} | order
-    return Task(
-        id=f"task-{key}",
-        batch_id=BATCH.id,
+    return queued(
+        BATCH,
+        task_id=f"task-{key}",
         key=key,
         position=0,
         order=Order(story_id=f"story-{key}", premise=f"Mara keeps the {key} lamp.", seed=1, **asked),  # type: ignore[arg-type]
-        state=TaskState.QUEUED,
-        worker="",
-        lease_until=NOW,
-        not_before=NOW,
-        attempts=0,
-        error="",
-        cancelling=False,
-        created_at=NOW,
-        ended_at=None,
+        at=NOW,
     )
 
 
