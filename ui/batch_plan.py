@@ -17,7 +17,7 @@ from storyloom.app.wiring import open_works
 from storyloom.memory.errors import ModelUnavailable
 from storyloom.storage.database import Database
 from storyloom.ui import output
-from storyloom.ui.batch_text import duration
+from storyloom.ui.batch_text import counted, duration
 
 Json = dict[str, Any]
 
@@ -114,8 +114,8 @@ def _print(planned: list[Planned], models: list[str], costs: list[Estimate]) -> 
     )
     output.say()
     output.say(
-        f"{len(planned):,} stories: {whole.steps:,} paragraphs, {whole.words:,} words, {time}. "
-        "Nothing was queued."
+        f"{counted(len(planned), 'story', 'stories')}: {counted(whole.steps, 'paragraph')}, "
+        f"{whole.words:,} words, {time}. Nothing was queued."
     )
 
 
