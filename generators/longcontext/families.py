@@ -1,0 +1,19 @@
+"""The families by name, and their registration with transformers' Auto classes."""
+
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+
+from storyloom.generators.longcontext.modeling import LongContextForCausalLM
+from storyloom.generators.longcontext.titans import TitansForCausalLM
+
+FAMILIES: dict[str, type[LongContextForCausalLM]] = {
+    "titans": TitansForCausalLM,
+}
+
+
+def register() -> None:
+    """Let transformers load every family by its ``config.json``; doing it again changes nothing."""
+    for family in FAMILIES.values():
+        config = family.config_class
+        AutoConfig.register(config.model_type, config, exist_ok=True)
+        AutoModel.register(config, family.model_class, exist_ok=True)
+        AutoModelForCausalLM.register(config, family, exist_ok=True)
