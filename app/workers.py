@@ -149,6 +149,9 @@ class Worker:
 
     def _written(self, task: Task, listener: "_Watched") -> Settle:
         """Write, and tell what shall become of the task."""
+        if task.attempts >= MOST_TRIES_AWAY:
+            # Others failed as often, or died: one that kills its writers must not be taken without end.
+            return _failed(task, f"{task.error} {_tries(task.attempts)}")
         progress = False
         try:
             for _ in self._books.write(task.order, listener):
@@ -264,9 +267,13 @@ def _tried(task: Task, tries: int, error: StoryloomError) -> Settle:
     """Back to the queue after a pause, unless it was the last try."""
     most = MOST_TRIES_AWAY if isinstance(error, _AWAY) else MOST_TRIES
     if tries >= most:
-        return _failed(task, f"{error} That was try {tries} without a paragraph between them.")
+        return _failed(task, f"{error} {_tries(tries)}")
     pause = timedelta(seconds=pause_seconds(tries, task.id))
     return lambda tasks: tasks.put_back(task.id, task.worker, str(error), utc_now() + pause)
+
+
+def _tries(count: int) -> str:
+    return f"That was try {count} without a paragraph between them."
 
 
 def _rest(seconds: float, stop: Callable[[], bool]) -> None:

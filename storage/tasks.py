@@ -19,6 +19,7 @@ T = TypeVar("T")
 _QUEUED = TaskState.QUEUED.value
 _RUNNING = TaskState.RUNNING.value
 _CANCELLED = TaskState.CANCELLED.value
+_DIED = "The worker that wrote it ended without a word."
 
 
 class Beat(NamedTuple):
@@ -86,8 +87,9 @@ class Tasks:
     ) -> Task | None:
         """Take a task to work on, or get None where none can be had now.
 
-        A dead worker's task comes first, then the oldest queued one whose pause is over. A task whose
-        end was asked for while a worker that died had it ends here.
+        A dead worker's task comes first, as one more failed try: it may be what the worker died of. Then
+        comes the oldest queued one whose pause is over. A task whose end was asked for while a worker that
+        died had it ends here.
 
         Args:
             worker: names this claim; a different one each time.
@@ -99,6 +101,8 @@ class Tasks:
         held = select(TaskRow).where(TaskRow.state == _RUNNING, col(TaskRow.lease_until) <= now)
         while lost := self._first(held, owner, batch_id):
             if not lost.cancelling:
+                lost.attempts += 1
+                lost.error = _DIED
                 return self._taken(lost, worker, now, lease_seconds)
             self._end(lost, _CANCELLED, now)
         queued = select(TaskRow).where(TaskRow.state == _QUEUED, col(TaskRow.not_before) <= now)

@@ -11,6 +11,7 @@ from storyloom.memory.story import Mode
 from storyloom.ui.batch_command import batch
 from storyloom.ui.boundary import boundary
 from storyloom.ui.lore_commands import characters_app, lore_app
+from storyloom.ui.models_commands import models_app
 from storyloom.ui.options import EVERYWHERE, AsJson, ModelSpec, StoryReference, StrandReference
 
 
@@ -30,12 +31,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings=EVERYWHERE,
-)
-models_app = typer.Typer(
-    help="Text models that are kept in the data folder.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
     context_settings=EVERYWHERE,
 )
 app.add_typer(lore_app, name="lore")
@@ -337,25 +332,6 @@ def import_(
     from storyloom.ui import keeping
 
     keeping.import_file(file, as_json=as_json)
-
-
-@models_app.command("list")
-def models_list(as_json: AsJson = False) -> None:
-    """List the models that can be named, and whether their weights are here."""
-    from storyloom.ui import machine
-
-    machine.list_models(as_json=as_json)
-
-
-@models_app.command("pull")
-def models_pull(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The model, such as starter.")],
-    as_json: AsJson = False,
-) -> None:
-    """Fetch a model's weights into the data folder."""
-    from storyloom.ui import machine
-
-    machine.pull(name, as_json=as_json)
 
 
 @app.command()

@@ -241,6 +241,21 @@ def test_tries_without_a_step_between_them_come_to_an_end(
     assert script.tries == []
 
 
+@pytest.mark.usefixtures("batch")
+def test_a_task_that_kills_its_workers_comes_to_an_end(database: Database) -> None:
+    for _ in range(MOST_TRIES_AWAY):  # the first claim is of a task that nobody had
+        change(database, lambda work: work.tasks.claim("one that dies", 0.0))
+    script = Script([])
+    Worker(database, script).run(never, until_done=True)
+    task = task_of(database)
+    assert task.state is TaskState.FAILED
+    assert task.error == (
+        "The worker that wrote it ended without a word. "
+        f"That was try {MOST_TRIES_AWAY} without a paragraph between them."
+    )
+    assert script.orders == []
+
+
 def test_a_fault_of_ours_fails_its_task_and_no_other(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

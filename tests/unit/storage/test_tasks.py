@@ -133,7 +133,7 @@ def test_a_heartbeat_holds_and_a_dead_workers_task_is_next(work: UnitOfWork, clo
     clock.move(0.1)
     again = work.tasks.claim("w3", LEASE)
     assert again is not None
-    assert (again.id, again.worker, again.attempts) == (first.id, "w3", 0)
+    assert (again.id, again.worker, again.attempts) == (first.id, "w3", 1)
     assert work.tasks.heartbeat(first.id, "w1", LEASE) == (False, False)
     assert not work.tasks.advanced(first.id, "w1")
     assert not work.tasks.finish(first.id, "w1", TaskState.DONE)

@@ -18,6 +18,7 @@ from storyloom.storage.tasks import Tasks
 T = TypeVar("T")
 
 LEASE = timedelta(seconds=4)
+DIED = "The worker that wrote it ended without a word."
 ENDS = (TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED)
 TASKS = 3
 WORKERS = st.integers(0, 2)
@@ -89,6 +90,8 @@ class Queue(RuleBasedStateMachine):
         assert (claimed.id if claimed else None) == expected
         if expected is not None:
             known = self.known[expected]
+            if known.state is TaskState.RUNNING:
+                known.attempts, known.error = known.attempts + 1, DIED
             known.state, known.worker, known.lease_until = TaskState.RUNNING, name, now + LEASE
             self.held[worker] = (expected, name)
 
