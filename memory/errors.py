@@ -61,6 +61,10 @@ class ImportRefused(StoryloomError):
     """A file that can't be imported: malformed, too large, or its story already exists."""
 
 
+class StateRefused(StoryloomError):
+    """What a model remembered of a story can't be used: damaged, of another model, or of another version."""
+
+
 class BatchChanged(StoryloomError):
     """A batch's file asks for another text than the one that was begun under the same key."""
 
