@@ -39,6 +39,35 @@ class Loaded:
     trained_context: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model as it was saved, to be made into another.
+
+    Attributes:
+        model: on the CPU, in the dtype of its weights (float32 for a .gguf file).
+        tokenizer: the model's.
+        ends: ids of the tokens that end a text.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    ends: tuple[int, ...]
+
+
+def load_source(target: str) -> Source:
+    """Load a model as it was saved.
+
+    Args:
+        target: a hub id, a local folder, or the path of a .gguf file.
+
+    Raises:
+        ModelUnavailable: missing, damaged, pickled, or not to be fetched.
+    """
+    dtype: Any = torch.float32 if target.endswith(".gguf") else "auto"
+    model, tokenizer = _read(target, "cpu", dtype)
+    return Source(model, tokenizer, _ends(model, tokenizer))
+
+
 def load(target: str, *, exact: bool = False) -> Loaded:
     """Load on the GPU in bfloat16 (float16 where it lacks that), else on the CPU in float32.
 
@@ -49,22 +78,8 @@ def load(target: str, *, exact: bool = False) -> Loaded:
     Raises:
         ModelUnavailable: missing, damaged, pickled, too large for the memory, or not to be fetched.
     """
-    where = _where(target)
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     device, dtype = _device(exact=exact)
-    try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(**where, trust_remote_code=False)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            **where, dtype=dtype, trust_remote_code=False, use_safetensors=True
-        )
-        model = model.to(device).eval()
-    except torch.OutOfMemoryError as error:
-        raise ModelUnavailable(
-            f"{target} doesn't fit the memory of {device}. Use a smaller model, or a "
-            "quantised one by gguf:PATH."
-        ) from error
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        raise ModelUnavailable(_told(target, error)) from error
+    model, tokenizer = _read(target, device, dtype)
     ends = _ends(model, tokenizer)
     # A model may bring sampling defaults; only what a request asks for may draw.
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
@@ -73,6 +88,27 @@ def load(target: str, *, exact: bool = False) -> Loaded:
         bos_token_id=tokenizer.bos_token_id,
     )
     return Loaded(model, tokenizer, ends, _trained_context(model))
+
+
+def _read(target: str, device: str, dtype: Any) -> tuple[Any, Any]:
+    """The model in evaluation mode, and its tokenizer."""
+    import storyloom.generators.longcontext  # noqa: F401  (registers the models that this project makes)
+
+    where = _where(target)
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(**where, trust_remote_code=False)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            **where, dtype=dtype, trust_remote_code=False, use_safetensors=True
+        )
+        return model.to(device).eval(), tokenizer
+    except torch.OutOfMemoryError as error:
+        raise ModelUnavailable(
+            f"{target} doesn't fit the memory of {device}. Use a smaller model, or a "
+            "quantised one by gguf:PATH."
+        ) from error
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        raise ModelUnavailable(_told(target, error)) from error
 
 
 def _where(target: str) -> dict[str, str]:

@@ -74,7 +74,6 @@ class MemoryConfig(LongContextConfig):
         memory_heads: of the memory; None for one a 64 channels, or the fewest that divide the width.
         memory_chunk: tokens that the memory learns from at once, and a segment of ``context``.
         memory_conv: tokens that the convolution of queries, keys and values reaches over; 1 for none.
-        memory_normalise: whether queries and keys have length 1.
         memory_persistent: learned tokens that ``context`` always sees.
     """
 
@@ -86,7 +85,6 @@ class MemoryConfig(LongContextConfig):
     memory_heads: int | None = None
     memory_chunk: int = 64
     memory_conv: int = 4
-    memory_normalise: bool = True
     memory_persistent: int = 16
 
     def __post_init__(self, **kwargs: Any) -> None:

@@ -43,18 +43,18 @@ class CausalConv(nn.Module):
 class HeadProjections(nn.Module):
     """Queries, keys and values of a memory, [batch, columns, heads, head's width] each.
 
+    Queries and keys have length 1: without that a memory that learns by descent overshoots and ends in NaN.
+
     Args:
         hidden: width of the hidden state.
         heads: of the memory.
         width: of a head.
         kernel: of the convolutions; 1 for none.
-        normalise: scale queries and keys to length 1.
     """
 
-    def __init__(self, hidden: int, heads: int, width: int, *, kernel: int, normalise: bool):
+    def __init__(self, hidden: int, heads: int, width: int, *, kernel: int):
         super().__init__()
         self.heads = heads
-        self.normalise = normalise
         self.qkv = nn.Linear(hidden, 3 * heads * width, bias=False)
         self.conv = CausalConv(3 * heads * width, kernel) if kernel > 1 else None
 
@@ -64,4 +64,4 @@ class HeadProjections(nn.Module):
         if self.conv is not None:
             mixed = self.conv(mixed, rows, cells, "conv")
         q, k, v = silu(mixed).unflatten(-1, (3, self.heads, -1)).unbind(2)
-        return (normalize(q, dim=-1), normalize(k, dim=-1), v) if self.normalise else (q, k, v)
+        return normalize(q, dim=-1), normalize(k, dim=-1), v

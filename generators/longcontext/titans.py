@@ -106,9 +106,7 @@ class TitansMemory(nn.Module):
         heads, width = config.memory_heads, config.memory_width
         self.width = heads * width
         self.chunk = config.memory_chunk
-        self.projections = HeadProjections(
-            config.hidden_size, heads, width, kernel=config.memory_conv, normalise=config.memory_normalise
-        )
+        self.projections = HeadProjections(config.hidden_size, heads, width, kernel=config.memory_conv)
         self.gates = Gates(config)
         hidden = config.memory_expansion * width
         shapes = [(width, width)] if config.memory_depth == 1 else [(hidden, width), (width, hidden)]
