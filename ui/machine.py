@@ -1,15 +1,16 @@
 """``models``, ``doctor`` and ``ui``: what this machine has."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
-from storyloom.app import weights
+from storyloom.app import conversions, weights
 from storyloom.app.offline import stay_offline
 from storyloom.app.settings import load_settings
 from storyloom.ui import given, output
 from storyloom.ui.boundary import PROBLEM
-from storyloom.ui.fetching import fetch
+from storyloom.ui.fetching import fetch, fetch_missing
 
 
 def list_models(*, as_json: bool) -> None:
@@ -43,6 +44,33 @@ def pull(name: str, *, as_json: bool) -> None:
         output.emit({"name": name, "path": str(path), "bytes": path.stat().st_size})
     else:
         output.say(str(path))
+
+
+def convert(
+    source: str, family: str, folder: Path, assignments: Sequence[str], seed: int, *, as_json: bool
+) -> None:
+    """Make a long-context model, and say how to write with it."""
+    settings = load_settings()
+    stay_offline([source])
+    fetch_missing(settings, [source])
+    made = conversions.convert(settings, source, family, folder, assignments=assignments, seed=seed)
+    spec = f"hf:{made.folder}"
+    if as_json:
+        output.emit(
+            {
+                "spec": spec,
+                "family": made.family,
+                "layers": list(made.layers),
+                "window": made.window,
+                "parameters": made.parameters,
+                "new_parameters": made.new,
+            }
+        )
+        return
+    output.say(
+        f"{spec}: {made.family} in layers {', '.join(map(str, made.layers))}, {made.parameters:,} weights, "
+        f"{made.new:,} of them new. Until it is trained it writes as {source} does."
+    )
 
 
 def doctor(*, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """``models``: what each of its commands takes."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,3 +32,30 @@ def models_pull(
     from storyloom.ui import machine
 
     machine.pull(name, as_json=as_json)
+
+
+@models_app.command("convert")
+def models_convert(
+    source: Annotated[
+        str, typer.Argument(metavar="SRC", help="A LLaMA: starter, gguf:PATH or hf:REPO_OR_DIR.")
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new model's folder.")],
+    family: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="FAMILY",
+            help="titans, atlas, lact, hope, landmark or hybrid; see docs/models.md.",
+        ),
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="One of the family's options; may come again."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="What the new weights are drawn from.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Make a long-context model out of a LLaMA, which writes as the LLaMA does until it is trained."""
+    from storyloom.ui import machine
+
+    machine.convert(source, family, folder, settings or [], seed, as_json=as_json)

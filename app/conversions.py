@@ -1,0 +1,55 @@
+"""Makes a long-context model out of one that a SPEC names."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storyloom.app.settings import Settings
+from storyloom.generators.spec import gguf_path, parse_spec
+from storyloom.memory.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from storyloom.generators.conversion import Converted
+
+
+def convert(
+    settings: Settings, spec: str, family: str, folder: Path, *, assignments: Sequence[str], seed: int
+) -> "Converted":
+    """Convert a model's weights into a new folder, which appears whole or not at all.
+
+    Args:
+        settings: name the folder of the starter's weights.
+        spec: of a LLaMA whose weights are here: ``starter``, ``gguf:PATH`` or ``hf:REPO_OR_DIR``.
+        family: the long-context family's name.
+        folder: where to; it mustn't exist.
+        assignments: of the family's options, ``FIELD=VALUE`` each, the value as in JSON.
+        seed: what the new weights are drawn from.
+
+    Raises:
+        InvalidSetting: a SPEC, family, option or folder that can't be.
+        ModelUnavailable: the source can't be loaded, or is no LLaMA.
+        StoreUnavailable: the folder can't be written.
+    """
+    named = parse_spec(spec)
+    if named.kind not in ("starter", "gguf", "hf"):
+        raise InvalidSetting(
+            f"{spec} can't be converted, since its weights aren't here. Name starter, gguf:PATH or "
+            "hf:REPO_OR_DIR."
+        )
+    options = dict(_assigned(assignment) for assignment in assignments)
+    target = named.target if named.kind == "hf" else str(gguf_path(named, settings.models_dir))
+    from storyloom.generators.conversion import convert as convert_files
+
+    return convert_files(target, family, folder.expanduser(), options=options, seed=seed)
+
+
+def _assigned(assignment: str) -> tuple[str, Any]:
+    """``FIELD=VALUE`` as a pair; a value that isn't JSON is a text."""
+    field, equals, value = assignment.partition("=")
+    if not (field.strip() and equals):
+        raise InvalidSetting(f"{assignment!r} sets nothing. Write FIELD=VALUE, such as memory_chunk=32.")
+    try:
+        return field.strip(), json.loads(value)
+    except ValueError:
+        return field.strip(), value.strip()
