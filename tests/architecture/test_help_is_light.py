@@ -95,4 +95,5 @@ def test_every_command_of_the_contract_is_there() -> None:
         "models",
         "models list",
         "models pull",
+        "models convert",
     }
