@@ -3,32 +3,42 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
-from storyloom.generators import conversion
-from storyloom.generators.hf_loading import load_source
 from storyloom.memory.errors import StoreUnavailable
-from tests.tiny_model import TEXT, make_tokenizer, save_model
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TEXT = "The keeper lit the lamp. The lamp burned all night, and the keeper slept.\n"
 SMALL = ("--set", "memory_chunk=8", "--set", "memory_layers=[1]")
 
 
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.tiny_model import make_tokenizer, save_model
+
     folder = tmp_path_factory.mktemp("llama")
     save_model(make_tokenizer(), folder)
     return folder
 
 
-def scores(model: Any, text: str) -> torch.Tensor:
+def loaded(folder: Path) -> Any:
+    """A model, its tokenizer and its ends."""
+    from storyloom.generators.hf_loading import load_source
+
+    return load_source(str(folder))
+
+
+def scores(source: Any, text: str) -> "Tensor":
     """The logits of a text's tokens."""
+    import torch
+
     with torch.inference_mode():
-        found: torch.Tensor = model.model(
-            input_ids=model.tokenizer(text, return_tensors="pt").input_ids
+        found: torch.Tensor = source.model(
+            input_ids=source.tokenizer(text, return_tensors="pt").input_ids
         ).logits
     return found
 
@@ -39,7 +49,7 @@ def test_a_folder_is_converted_and_says_what_it_said(cli: Any, llama: Path, tmp_
     assert told["spec"] == f"hf:{made}"
     assert told["layers"] == [1]
     assert told["new_parameters"] > 0
-    before, after = load_source(str(llama)), load_source(str(made))
+    before, after = loaded(llama), loaded(made)
     assert after.model.config.model_type == "storyloom_titans"
     assert after.model.config.memory_chunk == 8
     assert (scores(before, TEXT) - scores(after, TEXT)).abs().max() < 1e-3
@@ -58,12 +68,18 @@ def test_seeds_draw_different_memories(cli: Any, llama: Path, tmp_path: Path) ->
     assert weights["a"] == weights["again"] != weights["b"]
 
 
-def test_a_converted_model_writes(cli: Any, llama: Path, tmp_path: Path) -> None:
+def test_a_converted_model_writes_what_its_source_writes(cli: Any, llama: Path, tmp_path: Path) -> None:
     made = tmp_path / "titans"
     cli("models", "convert", f"hf:{llama}", str(made), "--to", "titans", *SMALL)
-    model: Any = AutoModelForCausalLM.from_pretrained(made)
-    ids = AutoTokenizer.from_pretrained(made)(TEXT, return_tensors="pt").input_ids
-    assert model.generate(ids, max_new_tokens=5, do_sample=False).shape[1] > ids.shape[1]
+    from storyloom.generators.hugging_face import HuggingFaceModel
+    from storyloom.memory.generation import Request, collect
+
+    texts = []
+    for folder in (llama, made):
+        model = HuggingFaceModel(str(folder), name=f"hf:{folder}", threads=1)
+        texts.append(collect(model.stream(Request(prompt=TEXT, max_tokens=12, seed=4))).text)
+        model.close()
+    assert texts[0] == texts[1] != ""
 
 
 @pytest.mark.parametrize(
@@ -98,6 +114,10 @@ def test_a_folder_that_is_there_is_left_alone(cli: Any, llama: Path, tmp_path: P
 
 
 def test_another_kind_of_model_is_refused(cli: Any, tmp_path: Path) -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    from tests.tiny_model import make_tokenizer
+
     source = tmp_path / "gpt2"
     tokenizer = make_tokenizer()
     config = GPT2Config(vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=2, n_positions=64)
@@ -114,6 +134,8 @@ def test_a_pickle_is_refused(cli: Any, llama: Path, tmp_path: Path) -> None:
     for path in llama.iterdir():
         if path.suffix != ".safetensors":
             (source / path.name).write_bytes(path.read_bytes())
+    import torch
+
     torch.save({}, source / "pytorch_model.bin")
     done = cli("models", "convert", f"hf:{source}", str(tmp_path / "made"), "--to", "titans", code=1)
     assert "safetensors" in done.stderr
@@ -127,6 +149,8 @@ def test_a_model_whose_weights_are_elsewhere_is_refused(cli: Any, tmp_path: Path
 
 
 def test_a_full_disk_leaves_nothing(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from storyloom.generators import conversion
+
     def full(*_arguments: Any) -> None:
         raise OSError(28, os.strerror(28))
 
@@ -148,5 +172,5 @@ def test_the_starter_is_converted_and_says_what_it_said(
     told = cli.json("models", "convert", "starter", str(made), "--to", "titans")
     assert told["new_parameters"] > 1_000_000
     prose = "The lamp had burned for ninety years before anyone asked who lit it. " * 20
-    before, after = load_source(str(starter_weights)), load_source(str(made))
+    before, after = loaded(starter_weights), loaded(made)
     assert (scores(before, prose) - scores(after, prose)).abs().max() < 1e-3

@@ -1,6 +1,7 @@
 """Kernels are held to their references on the GPU where there is one, else in Triton's interpreter."""
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +11,12 @@ from torch import Tensor
 
 HAS_GPU = torch.cuda.is_available()
 if not HAS_GPU:
-    # Read when a kernel is decorated: before anything imports one.
+    # Read when a kernel is decorated, Triton's own functions too: before anything imports them.
+    if "triton" in sys.modules and os.environ.get("TRITON_INTERPRET") != "1":
+        raise RuntimeError(
+            "A test module that is collected before the kernels' imports Triton at its top, as transformers "
+            "does. Import that in its tests and fixtures instead."
+        )
     os.environ["TRITON_INTERPRET"] = "1"
 
 # Root mean square of the error over that of the reference, which runs in float64. One tolerance a dtype,
