@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Set before any library reads it: no test may look for a hub, and waiting threads sleep soon.
+# Set before any library reads it: no test may look for a hub, waiting threads sleep soon, and tests that run
+# side by side take a core each: with two, small tensors took twenty times as long.
 calm_openmp()
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", GRADIO_ANALYTICS_ENABLED="False")
 
 

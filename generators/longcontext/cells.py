@@ -118,6 +118,31 @@ class SlidingLayer(_WithCells, DynamicSlidingWindowLayer):
     """The window's keys and values, and the cells."""
 
 
+class CountingLayer(FullLayer):
+    """A layer without attention's keys and values: all it keeps is in its cells; itself it counts columns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.columns = 0
+
+    def count(self, hidden: Tensor) -> None:
+        """Note that a call's columns, [batch, columns, ...], are in the cells; padding counts too."""
+        if not self.is_initialized:
+            # Transformers reorders a layer's keys; of these there are none, for as many rows.
+            self.lazy_initialization(hidden, hidden)
+            self.keys = self.values = hidden.new_zeros(hidden.shape[0], 0)
+        self.columns += hidden.shape[1]
+
+    def get_seq_length(self) -> int:
+        """Columns that were read in this text; what a state brought along isn't of it."""
+        return self.columns
+
+    def reset(self) -> None:
+        """Forget everything."""
+        super().reset()
+        self.columns = 0
+
+
 def give_cells(cache: Cache, config: LongContextConfig) -> None:
     """Put layers with cells into a cache where the config has a memory.
 
@@ -140,8 +165,7 @@ def give_cells(cache: Cache, config: LongContextConfig) -> None:
                 f"Layer {index} of the cache is a {type(layer).__name__} without room for a memory. "
                 "Give an empty DynamicCache(config=model.config)."
             )
-        window = config.sliding_window
-        layers[index] = FullLayer() if window is None else SlidingLayer(sliding_window=window)
+        layers[index] = _with_cells(config)
 
 
 def cells_of(cache: Cache | None, index: int) -> Cells:
@@ -151,6 +175,13 @@ def cells_of(cache: Cache | None, index: int) -> Cells:
     layer: Any = cache.layers[index]
     cells: Cells = layer.cells
     return cells
+
+
+def _with_cells(config: LongContextConfig) -> DynamicLayer:
+    if not config.keeps_keys:
+        return CountingLayer()
+    window = config.sliding_window
+    return FullLayer() if window is None else SlidingLayer(sliding_window=window)
 
 
 def _plain(config: LongContextConfig) -> DynamicLayer:

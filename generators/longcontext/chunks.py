@@ -15,6 +15,7 @@ from torch.nn.functional import pad
 
 from storyloom.generators.longcontext.cells import Cells
 from storyloom.generators.longcontext.rows import Rows, take
+from storyloom.generators.longcontext.turns import moved
 
 Tensors = tuple[Tensor, ...]
 # Takes what asks and what is written, [batch, tokens, ...] each, and the states before the first token, at a
@@ -127,7 +128,7 @@ def _read(
         end = min(start + chunk, longest)
         read, after = step(_cut(asked, start, end), _cut(wrote, start, end), states)
         pieces.append(read)
-        states = _moved(states, after, [count * chunk > start for count in joined.whole])
+        states = moved(states, after, [count * chunk > start for count in joined.whole])
     read = torch.cat(pieces, dim=1)
     missing = wrote[0].shape[1] - read.shape[1]
     return pad(read, (0, 0) * (read.ndim - 2) + (0, missing)), states
@@ -135,17 +136,6 @@ def _read(
 
 def _cut(tensors: Tensors, start: int, end: int) -> Tensors:
     return tuple(tensor[:, start:end] for tensor in tensors)
-
-
-def _moved(before: Tensors, after: Tensors, rows: list[bool]) -> Tensors:
-    """The states after for these rows, those before for the others."""
-    if not any(rows):
-        return before
-    chosen = []
-    for old, new in zip(before, after, strict=True):
-        moves = torch.tensor(rows, device=old.device).reshape(-1, *[1] * (old.ndim - 1))
-        chosen.append(torch.where(moves, new, old))
-    return tuple(chosen)
 
 
 def _room(tokens: Tensor, chunk: int) -> Tensor:

@@ -40,6 +40,11 @@ class LongContextConfig(LlamaConfig):
         self.layer_types = [kind] * self.num_hidden_layers
         super().__post_init__(**kwargs)
 
+    @property
+    def keeps_keys(self) -> bool:
+        """Whether the memory's layers keep attention's keys and values in the cache as transformers does."""
+        return True
+
     def validate_memory_layers(self) -> None:
         """Hold the layers and the window to what exists."""
         layers = self.memory_layers or []
@@ -51,6 +56,11 @@ class LongContextConfig(LlamaConfig):
             raise ValueError(f"memory_layers is {layers}; name each layer once.")
         if self.sliding_window is not None and self.sliding_window < 2:
             raise ValueError(f"sliding_window is {self.sliding_window}; it must be at least 2 tokens.")
+
+    def check_range(self, name: str, least: float, most: float) -> None:
+        """Refuse a number out of its range, both ends included."""
+        if not least <= getattr(self, name) <= most:
+            raise ValueError(f"{name} is {getattr(self, name)}; it must be from {least} to {most}.")
 
     @classmethod
     def own_options(cls) -> dict[str, Any]:
@@ -66,26 +76,22 @@ def spread(layers: int, count: int) -> list[int]:
 
 
 @strict
-class MemoryConfig(LongContextConfig):
-    """What the families have in common whose memory can stand at any place of a layer.
+class HeadsConfig(LongContextConfig):
+    """What the families have in common whose memory has heads and learns a chunk at a time.
 
     Attributes:
-        memory_place: ``gate`` beside attention, ``layer`` before it, ``context`` as what it attends to.
         memory_heads: of the memory; None for one a 64 channels, or the fewest that divide the width.
-        memory_chunk: tokens that the memory learns from at once, and a segment of ``context``.
+        memory_chunk: tokens that the memory learns from at once.
         memory_conv: tokens that the convolution of queries, keys and values reaches over; 1 for none.
-        memory_persistent: learned tokens that ``context`` always sees.
     """
 
     # What the kernels take.
     widest_head: ClassVar[int] = 128
     longest_chunk: ClassVar[int] = 64
 
-    memory_place: str = "gate"
     memory_heads: int | None = None
     memory_chunk: int = 64
     memory_conv: int = 4
-    memory_persistent: int = 16
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill in what wasn't said."""
@@ -100,21 +106,34 @@ class MemoryConfig(LongContextConfig):
 
     def validate_memory(self) -> None:
         """Hold the memory to what the kernels and the width allow."""
-        if self.memory_place not in PLACES:
-            raise ValueError(f"memory_place is {self.memory_place!r}; it must be one of {', '.join(PLACES)}.")
         heads = self.memory_heads or 0
         if heads < 1 or self.hidden_size % heads or self.memory_width > self.widest_head:
             raise ValueError(
                 f"memory_heads is {heads}; it must divide the hidden size {self.hidden_size} into heads of "
                 f"at most {self.widest_head} channels."
             )
-        for name, least, most in (
-            ("memory_chunk", 1, self.longest_chunk),
-            ("memory_conv", 1, 64),
-            ("memory_persistent", 1, 4096),
-        ):
-            if not least <= getattr(self, name) <= most:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be from {least} to {most}.")
+        self.check_range("memory_chunk", 1, self.longest_chunk)
+        self.check_range("memory_conv", 1, 64)
+
+
+@strict
+class MemoryConfig(HeadsConfig):
+    """What the families have in common whose memory can stand at any place of a layer.
+
+    Attributes:
+        memory_place: ``gate`` beside attention, ``layer`` before it, ``context`` as what it attends to, a
+            chunk of the memory as its segment.
+        memory_persistent: learned tokens that ``context`` always sees.
+    """
+
+    memory_place: str = "gate"
+    memory_persistent: int = 16
+
+    def validate_place(self) -> None:
+        """Hold the place to those there are."""
+        if self.memory_place not in PLACES:
+            raise ValueError(f"memory_place is {self.memory_place!r}; it must be one of {', '.join(PLACES)}.")
+        self.check_range("memory_persistent", 1, 4096)
 
 
 def _heads(width: int) -> int:

@@ -52,10 +52,12 @@ def converted(
     missing, unexpected = model.load_state_dict(source.state_dict(), strict=False)
     grown = tuple(f"model.layers.{index}." for index in config.memory_layers or ())
     lost = [name for name in missing if not name.startswith(grown)]
-    if lost or unexpected:
-        odd = f"{lost[0]} is missing" if lost else f"it has {unexpected[0]} too"
+    odd_ones = [name for name in unexpected if not name.startswith(grown)]
+    if lost or odd_ones:
+        odd = f"{lost[0]} is missing" if lost else f"it has {odd_ones[0]} too"
         raise ModelUnavailable(f"{_name(source)} isn't built as LLaMA is: {odd}. Convert another model.")
     model.tie_weights()
+    model.adopt(source)
     made: LongContextForCausalLM = model.eval()
     return made
 

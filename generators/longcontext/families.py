@@ -2,11 +2,17 @@
 
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
+from storyloom.generators.longcontext.atlas import AtlasForCausalLM
+from storyloom.generators.longcontext.lact import LactForCausalLM
+from storyloom.generators.longcontext.landmark import LandmarkForCausalLM
 from storyloom.generators.longcontext.modeling import LongContextForCausalLM
 from storyloom.generators.longcontext.titans import TitansForCausalLM
 
 FAMILIES: dict[str, type[LongContextForCausalLM]] = {
     "titans": TitansForCausalLM,
+    "atlas": AtlasForCausalLM,
+    "lact": LactForCausalLM,
+    "landmark": LandmarkForCausalLM,
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache, initialization
+from transformers import DynamicCache, PreTrainedModel, initialization
 from transformers.cache_utils import Cache
 from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
 from transformers.modeling_outputs import BaseModelOutputWithPast
@@ -21,6 +21,7 @@ from transformers.models.llama.modeling_llama import (
     LlamaForCausalLM,
     LlamaModel,
     LlamaPreTrainedModel,
+    LlamaRMSNorm,
 )
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
@@ -40,6 +41,16 @@ class ZeroLinear(nn.Linear):
     def initialise(self) -> None:
         """Set it to zero."""
         initialization.zeros_(self.weight)
+
+
+class WideNorm(LlamaRMSNorm):
+    """LLaMA's norm, which computes in float32 at least: LLaMA's own rounds float64 to float32 too."""
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """Norm [..., width]."""
+        wide = hidden_states.to(torch.promote_types(hidden_states.dtype, torch.float32))
+        wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.variance_epsilon)
+        return self.weight * wide.to(hidden_states.dtype)
 
 
 class ZeroScale(nn.Module):
@@ -178,3 +189,6 @@ class LongContextForCausalLM(LongContextPreTrainedModel, LlamaForCausalLM):
         self.vocab_size = config.vocab_size
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
+
+    def adopt(self, source: PreTrainedModel) -> None:
+        """Begin new weights as those of the LLaMA that this was converted from, where a family does."""

@@ -16,12 +16,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import initialization
-from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from storyloom.generators.longcontext.cells import Cells, cells_of
 from storyloom.generators.longcontext.chunks import Tensors, read_in_chunks
 from storyloom.generators.longcontext.configuration import LongContextConfig, MemoryConfig
-from storyloom.generators.longcontext.modeling import LongContextModel, ReadingLayer, ZeroLinear, ZeroScale
+from storyloom.generators.longcontext.modeling import (
+    LongContextModel,
+    ReadingLayer,
+    WideNorm,
+    ZeroLinear,
+    ZeroScale,
+)
 from storyloom.generators.longcontext.rows import Rows
 
 
@@ -47,7 +52,7 @@ class Layered(nn.Module):
 
     def __init__(self, config: MemoryConfig, memory: Any):
         super().__init__()
-        self.norm = LlamaRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.norm = WideNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.memory = memory
         self.out = nn.Linear(memory.width, config.hidden_size, bias=False)
         self.scale = ZeroScale(config.hidden_size)

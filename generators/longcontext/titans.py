@@ -6,12 +6,11 @@ import torch
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 from transformers import initialization
-from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from storyloom.generators.longcontext.cells import Cells
 from storyloom.generators.longcontext.chunks import Tensors, read_in_chunks
 from storyloom.generators.longcontext.configuration import MemoryConfig
-from storyloom.generators.longcontext.modeling import LongContextForCausalLM
+from storyloom.generators.longcontext.modeling import LongContextForCausalLM, WideNorm
 from storyloom.generators.longcontext.places import PlacedModel
 from storyloom.generators.longcontext.projections import HeadProjections
 from storyloom.generators.longcontext.rows import Rows
@@ -98,43 +97,37 @@ class StartWeights(nn.ParameterList):
 
 
 class TitansMemory(nn.Module):
-    """Fast weights that every token is written into, and that every token reads; normed by head."""
+    """Fast weights that every token is written into, and that every token reads; normed by head.
 
-    def __init__(self, config: TitansConfig):
+    Args:
+        config: the family's.
+        inputs: channels of what is asked and written under; None for those of a head.
+    """
+
+    def __init__(self, config: TitansConfig, *, inputs: int | None = None):
         super().__init__()
         assert config.memory_heads is not None
         heads, width = config.memory_heads, config.memory_width
+        inputs = inputs or width
         self.width = heads * width
         self.chunk = config.memory_chunk
         self.projections = HeadProjections(config.hidden_size, heads, width, kernel=config.memory_conv)
         self.gates = Gates(config)
         hidden = config.memory_expansion * width
-        shapes = [(width, width)] if config.memory_depth == 1 else [(hidden, width), (width, hidden)]
+        shapes = [(width, inputs)] if config.memory_depth == 1 else [(hidden, inputs), (width, hidden)]
         self.start = StartWeights(torch.zeros(heads, *shape) for shape in shapes)
-        self.norm = LlamaRMSNorm(width, eps=config.rms_norm_eps)
+        self.norm = WideNorm(width, eps=config.rms_norm_eps)
 
     def forward(self, hidden: Tensor, rows: Rows, cells: Cells) -> Tensor:
         """[batch, columns, hidden size] to [batch, columns, width]; see ``places``."""
         q, k, v = self.projections(hidden, rows, cells)
-        momentum, rate, decay = self.gates(hidden)
-        start = tuple(weight.to(momentum.dtype) for weight in self.start)
+        gates = self.gates(hidden)
         # Twice: what the weights have learned, and the momentum.
-        blank = tuple(weight.new_zeros(len(hidden), *weight.shape) for weight in start) * 2
-
-        def step(asks: Tensors, writes: Tensors, states: Tensors) -> tuple[Tensor, Tensors]:
-            learned, momenta = states[: len(start)], states[len(start) :]
-            weights = tuple(weight + delta for weight, delta in zip(start, learned, strict=True))
-            k, v, momentum, rate, decay = writes
-            read, weights, momenta = fast_weight(
-                asks[0], k, v, momentum, rate, decay, weights, momenta=momenta, chunk=self.chunk
-            )
-            learned = tuple(after - weight for after, weight in zip(weights, start, strict=True))
-            return read, (*learned, *momenta)
-
+        blank = tuple(weight.new_zeros(len(hidden), *weight.shape) for weight in self._start(gates[0])) * 2
         read = read_in_chunks(
-            step,
-            (q,),
-            (k, v, momentum, rate, decay),
+            self._step,
+            (self.features(q),),
+            (self.features(k), v, *gates),
             blank,
             rows=rows,
             cells=cells,
@@ -142,6 +135,28 @@ class TitansMemory(nn.Module):
             chunk=self.chunk,
         )
         return self.norm(read).flatten(-2)
+
+    def features(self, tokens: Tensor) -> Tensor:
+        """What is asked or written under: queries or keys, [batch, columns, heads, head's width]."""
+        return tokens
+
+    def _start(self, like: Tensor) -> Tensors:
+        return tuple(weight.to(like.dtype) for weight in self.start)
+
+    def _step(self, asks: Tensors, writes: Tensors, states: Tensors) -> tuple[Tensor, Tensors]:
+        start = self._start(states[0])
+        learned, momenta = states[: len(start)], states[len(start) :]
+        weights = tuple(weight + delta for weight, delta in zip(start, learned, strict=True))
+        read, weights, momenta = self.descend(asks[0], writes, weights, momenta)
+        learned = tuple(after - weight for after, weight in zip(weights, start, strict=True))
+        return read, (*learned, *momenta)
+
+    def descend(
+        self, q: Tensor, writes: Tensors, weights: Tensors, momenta: Tensors
+    ) -> tuple[Tensor, Tensors, Tensors]:
+        """Read and write tokens from a chunk's beginning on; see ``fast_weight``."""
+        k, v, momentum, rate, decay = writes
+        return fast_weight(q, k, v, momentum, rate, decay, weights, momenta=momenta, chunk=self.chunk)
 
 
 class TitansModel(PlacedModel):
