@@ -49,7 +49,7 @@ class TestChosenBlocks(Proof):
 
     def reach(self, made: LongContextForCausalLM) -> int:
         config: Any = made.config
-        return min(LENGTH, config.landmark_block * (config.landmark_seen + 1))
+        return min(LENGTH, int(config.landmark_block * (config.landmark_seen + 1)))
 
     def test_a_state_is_as_large_after_a_long_text(self, model: LongContextForCausalLM) -> None:
         short, long = sizes(model)
