@@ -31,7 +31,7 @@ class Segment:
     @property
     def tokens(self) -> int:
         """How many there are, padding not counted."""
-        return int((self.labels != IGNORED).sum())
+        return self.ids.numel() if self.mask is None else int(self.mask.sum())
 
     def to(self, device: Any) -> "Segment":
         """The same on a device."""

@@ -21,6 +21,7 @@ class Logged:
         loss: in nats a token.
         rate: what the learning rates were multiplied by.
         seconds: what it took.
+        needles: whether it read texts with a pass key, so that its loss is of the key alone.
     """
 
     step: int
@@ -29,6 +30,7 @@ class Logged:
     loss: float
     rate: float
     seconds: float
+    needles: bool = False
 
 
 class Log:

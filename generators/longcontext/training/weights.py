@@ -39,7 +39,12 @@ class Learning:
         for name, weight in model.named_parameters():
             weight.requires_grad_(_learns(name, plan.backbone, set(new)))
         self.weights = {name: w for name, w in model.named_parameters() if w.requires_grad}
-        self.optimizers = list(_optimizers(self.weights, plan, set(new)))
+        matrices = {
+            f"{name}.weight"
+            for name, module in model.named_modules()
+            if isinstance(module, nn.Linear) and name != "lm_head"
+        }
+        self.optimizers = list(_optimizers(self.weights, plan, set(new), matrices))
 
     def step(self, scale: float) -> None:
         """Move the weights along their gradients, at their rates times ``scale``, and clear those."""
@@ -95,28 +100,29 @@ def _with_lora(model: Any, seed: int) -> Any:
         return get_peft_model(model, chosen)
 
 
-def _optimizers(weights: dict[str, Tensor], plan: Plan, new: set[str]) -> Iterator[Optimizer]:
-    """AdamW, and Muon for the stack's matrices where the plan says so."""
-
-    def group(names: list[str], rate: float, decay: float) -> dict[str, Any]:
-        return {"params": [weights[name] for name in names], "height": rate, "weight_decay": decay}
+def _optimizers(
+    weights: dict[str, Tensor], plan: Plan, new: set[str], matrices: set[str]
+) -> Iterator[Optimizer]:
+    """AdamW, and Muon for the projections where the plan says so."""
 
     def groups(names: list[str]) -> list[dict[str, Any]]:
         found = []
         for rate, own in ((plan.learning_rate, True), (plan.backbone_rate, False)):
             for decay, flat in ((_DECAY, False), (0.0, True)):
-                chosen = [n for n in names if (n in new) == own and (weights[n].ndim < 2) == flat]
+                chosen = [n for n in names if (n in new) == own and _stays(n, weights[n]) == flat]
                 if chosen:
-                    found.append(group(chosen, rate, decay))
+                    params = [weights[name] for name in chosen]
+                    found.append({"params": params, "height": rate, "weight_decay": decay})
         return found
 
-    matrices = [name for name in weights if plan.optimizer == "muon" and _is_matrix(name, weights[name])]
-    others = [name for name in weights if name not in set(matrices)]
+    turned = [name for name in weights if plan.optimizer == "muon" and name in matrices]
+    others = [name for name in weights if name not in set(turned)]
     if others:
         yield torch.optim.AdamW(groups(others), lr=plan.learning_rate, betas=_BETAS)
-    if matrices:
-        yield torch.optim.Muon(groups(matrices), lr=plan.learning_rate, adjust_lr_fn="match_rms_adamw")
+    if turned:
+        yield torch.optim.Muon(groups(turned), lr=plan.learning_rate, adjust_lr_fn="match_rms_adamw")
 
 
-def _is_matrix(name: str, weight: Tensor) -> bool:
-    return weight.ndim == 2 and "embed_tokens" not in name and "lm_head" not in name
+def _stays(name: str, weight: Tensor) -> bool:
+    """Whether a weight isn't drawn towards zero: norms, scales and the biases of gates."""
+    return weight.ndim < 2 or name.endswith("bias")
