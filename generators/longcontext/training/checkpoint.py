@@ -31,7 +31,7 @@ def save(folder: Path, state: dict[str, Any]) -> None:
         ) from error
 
 
-def load(folder: Path, device: Any) -> dict[str, Any] | None:
+def load(folder: Path) -> dict[str, Any] | None:
     """What was kept last, or None; nothing in it is run.
 
     Raises:
@@ -41,7 +41,7 @@ def load(folder: Path, device: Any) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        found: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return found
     except Exception as error:
         raise ModelUnavailable(

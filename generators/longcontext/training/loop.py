@@ -79,16 +79,15 @@ class Training:
         tokenizer: Any = None,
         teacher: PreTrainedModel | None = None,
     ):
-        if plan.needles and tokenizer is None:
-            raise InvalidSetting("Texts with needles need the model's tokenizer. Give it.")
-        self.model: Any = model.train()
         self.plan = plan
+        self.steps, self.tokens = 0, 0
         self._corpus, self._tokenizer = corpus, tokenizer
+        self._check_needles()
+        self.model: Any = model.train()
         self._learning = Learning(model, plan)
         self._shelf = Shelf(corpus, plan.rows, plan.seed)
         self._carry = Carry(model)
         self._teacher = None if teacher is None else Teacher(teacher, model, _changed_layers(model))
-        self.steps, self.tokens = 0, 0
         self.total = plan.tokens or round((len(corpus.tokens) - len(corpus)) / (1 - plan.needles))
 
     @property
@@ -130,8 +129,8 @@ class Training:
         found = float(loss.detach())
         if not math.isfinite(found):
             raise InvalidSetting(
-                f"The loss of step {self.steps + 1} is {found}: the weights moved too fast. Begin anew with a "
-                "lower rate."
+                f"The loss of step {self.steps + 1} is {found}: the weights moved too fast. Begin anew "
+                "with a lower rate."
             )
         loss.backward()
         rate = rate_at(self.tokens, self.total)
@@ -199,6 +198,13 @@ class Training:
         kind = self.model.device.type
         single = self.model.dtype == torch.float32  # and not float64, as where bits are compared
         return torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu" and single)
+
+    def _check_needles(self) -> None:
+        """Refuse now what would fail at some later step."""
+        if self.plan.needles and self._tokenizer is None:
+            raise InvalidSetting("Texts with needles need the model's tokenizer. Give it.")
+        if self.plan.needles:
+            pass_key(self._tokenizer, self._corpus.tokens[:1], min(self.plan.lengths), 0, self._random())
 
     def _needles_next(self) -> bool:
         return bool(self._random().random() < self.plan.needles)

@@ -83,7 +83,7 @@ def _learns(name: str, backbone: str, new: set[str]) -> bool:
 def _with_lora(model: Any, seed: int) -> Any:
     """Put LoRA's factors (arXiv 2106.09685) beside every projection of the LLaMA."""
     try:
-        from peft import LoraConfig, get_peft_model
+        from peft import LoraConfig, LoraModel
     except ImportError as error:
         raise ModelUnavailable(
             "The package for LoRA is missing. Install it with pip install 'storyloom[train]', or choose "
@@ -97,7 +97,7 @@ def _with_lora(model: Any, seed: int) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         chosen = LoraConfig(r=_RANK, lora_alpha=2 * _RANK, lora_dropout=0.0, target_modules=places)
-        return get_peft_model(model, chosen)
+        return LoraModel(model, {"default": chosen}, "default")
 
 
 def _optimizers(
