@@ -3,6 +3,7 @@
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 from storyloom.generators.longcontext.atlas import AtlasForCausalLM
+from storyloom.generators.longcontext.hope import HopeForCausalLM
 from storyloom.generators.longcontext.lact import LactForCausalLM
 from storyloom.generators.longcontext.landmark import LandmarkForCausalLM
 from storyloom.generators.longcontext.modeling import LongContextForCausalLM
@@ -12,6 +13,7 @@ FAMILIES: dict[str, type[LongContextForCausalLM]] = {
     "titans": TitansForCausalLM,
     "atlas": AtlasForCausalLM,
     "lact": LactForCausalLM,
+    "hope": HopeForCausalLM,
     "landmark": LandmarkForCausalLM,
 }
 

@@ -32,7 +32,7 @@ from storyloom.generators.longcontext.rows import Rows
 
 
 class ReadingLayer(LlamaDecoderLayer):
-    """A layer with a memory: its ``forward`` is also given ``rows``, the real tokens of the call."""
+    """A layer with a memory: its ``forward`` is also given what ``LongContextModel.reading`` says."""
 
 
 class ZeroLinear(nn.Linear):
@@ -74,7 +74,7 @@ class LongContextPreTrainedModel(LlamaPreTrainedModel):
 
     config_class = LongContextConfig
     config: LongContextConfig
-    _no_split_modules = ["LlamaDecoderLayer", "BesideAttention", "BeforeAttention"]  # noqa: RUF012
+    _no_split_modules = ["LlamaDecoderLayer", "BesideAttention", "BeforeAttention", "HopeLayer"]  # noqa: RUF012
     # A memory can't be turned back to an earlier token.
     _is_stateful = True
     _can_compile_fullgraph = False
@@ -107,6 +107,16 @@ class LongContextModel(LongContextPreTrainedModel, LlamaModel):
     def make_layer(self, config: LongContextConfig, index: int) -> nn.Module:
         """The layer that stands at one of the memory's places."""
         raise NotImplementedError
+
+    def reading(self, embedded: Tensor, rows: Rows) -> dict[str, Any]:
+        """What a layer with a memory is given beside what every layer is.
+
+        Args:
+            embedded: what the stack begins with, [batch, columns, hidden size].
+            rows: the call's real tokens.
+        """
+        del embedded
+        return {"rows": rows}
 
     @merge_with_config_defaults
     @capture_outputs
@@ -149,8 +159,8 @@ class LongContextModel(LongContextPreTrainedModel, LlamaModel):
         rotary = self.rotary_emb(hidden, position_ids=position_ids)
         if self.config.sliding_window is not None:
             kwargs["sliding_window"] = self.config.sliding_window
+        reading = self.reading(hidden, rows)
         for layer in self.layers:
-            reading = {"rows": rows} if isinstance(layer, ReadingLayer) else {}
             hidden = layer(
                 hidden,
                 attention_mask=mask,
@@ -158,7 +168,7 @@ class LongContextModel(LongContextPreTrainedModel, LlamaModel):
                 position_ids=position_ids,
                 past_key_values=past_key_values,
                 use_cache=use_cache,
-                **reading,
+                **(reading if isinstance(layer, ReadingLayer) else {}),
                 **kwargs,
             )
         return BaseModelOutputWithPast(last_hidden_state=self.norm(hidden), past_key_values=past_key_values)

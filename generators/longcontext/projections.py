@@ -15,18 +15,20 @@ class CausalConv(nn.Module):
     Args:
         channels: convolved each on its own.
         kernel: tokens it reaches over, itself included.
+        lag: how many tokens before it the one lies that it begins near.
     """
 
-    def __init__(self, channels: int, kernel: int):
+    def __init__(self, channels: int, kernel: int, *, lag: int = 0):
         super().__init__()
+        self.lag = lag
         self.weight = nn.Parameter(torch.empty(channels, 1, kernel))
 
     def initialise(self) -> None:
-        """Begin near the token itself."""
+        """Begin near the token itself, or the one so many before it."""
         initialization.normal_(self.weight, std=0.02)
         with torch.no_grad():
             own = torch.zeros_like(self.weight)
-            own[..., -1] = 1
+            own[..., -1 - self.lag] = 1
         initialization.copy_(self.weight, self.weight + own)
 
     def forward(self, hidden: Tensor, rows: Rows, cells: Cells, name: str) -> Tensor:

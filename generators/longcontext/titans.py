@@ -1,7 +1,5 @@
 """Titans (arXiv 2501.00663): a memory that learns while it reads, by gradient descent with momentum."""
 
-import math
-
 import torch
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
@@ -10,6 +8,7 @@ from transformers import initialization
 from storyloom.generators.longcontext.cells import Cells
 from storyloom.generators.longcontext.chunks import Tensors, read_in_chunks
 from storyloom.generators.longcontext.configuration import MemoryConfig
+from storyloom.generators.longcontext.forgetting import kept
 from storyloom.generators.longcontext.modeling import LongContextForCausalLM, WideNorm
 from storyloom.generators.longcontext.places import PlacedModel
 from storyloom.generators.longcontext.projections import HeadProjections
@@ -70,8 +69,7 @@ class Gates(nn.Module):
 
     def initialise(self) -> None:
         """Set where the gates begin."""
-        forgetting = torch.logspace(math.log2(_SHORTEST), math.log2(_LONGEST), self.heads, base=2)
-        decay = 1 - 2 ** (-1 / forgetting)
+        decay = 1 - kept(_SHORTEST, _LONGEST, self.heads)
         momentum = torch.full_like(decay, _MOMENTUM)
         start = torch.stack([torch.logit(momentum), torch.zeros_like(decay), torch.logit(decay)])
         initialization.copy_(self.bias, start)
