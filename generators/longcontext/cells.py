@@ -159,6 +159,11 @@ def give_cells(cache: Cache, config: LongContextConfig) -> None:
     for index in config.memory_layers or ():
         layer = layers[index]
         if isinstance(layer, _WithCells):
+            if isinstance(layer, CountingLayer) == config.keeps_keys:
+                raise ValueError(
+                    f"Layer {index} of the cache was begun by a model that "
+                    f"{'keeps no' if config.keeps_keys else 'keeps'} keys there. Give an empty DynamicCache."
+                )
             continue
         if type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) or layer.is_initialized:
             raise ValueError(

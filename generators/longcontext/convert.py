@@ -48,7 +48,8 @@ def converted(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model: Any = FAMILIES[family](config)
-        model = model.to(source.dtype)
+    for weight in model.parameters():  # and not the frequencies of the positions, which are float32 always
+        weight.data = weight.data.to(source.dtype)
     missing, unexpected = model.load_state_dict(source.state_dict(), strict=False)
     grown = tuple(f"model.layers.{index}." for index in config.memory_layers or ())
     lost = [name for name in missing if not name.startswith(grown)]

@@ -4,6 +4,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 from storyloom.generators.longcontext.atlas import AtlasForCausalLM
 from storyloom.generators.longcontext.hope import HopeForCausalLM
+from storyloom.generators.longcontext.hybrid import HybridForCausalLM
 from storyloom.generators.longcontext.lact import LactForCausalLM
 from storyloom.generators.longcontext.landmark import LandmarkForCausalLM
 from storyloom.generators.longcontext.modeling import LongContextForCausalLM
@@ -15,6 +16,7 @@ FAMILIES: dict[str, type[LongContextForCausalLM]] = {
     "lact": LactForCausalLM,
     "hope": HopeForCausalLM,
     "landmark": LandmarkForCausalLM,
+    "hybrid": HybridForCausalLM,
 }
 
 

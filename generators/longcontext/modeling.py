@@ -74,7 +74,13 @@ class LongContextPreTrainedModel(LlamaPreTrainedModel):
 
     config_class = LongContextConfig
     config: LongContextConfig
-    _no_split_modules = ["LlamaDecoderLayer", "BesideAttention", "BeforeAttention", "HopeLayer"]  # noqa: RUF012
+    _no_split_modules = [  # noqa: RUF012
+        "LlamaDecoderLayer",
+        "BesideAttention",
+        "BeforeAttention",
+        "HopeLayer",
+        "HybridLayer",
+    ]
     # A memory can't be turned back to an earlier token.
     _is_stateful = True
     _can_compile_fullgraph = False

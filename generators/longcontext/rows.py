@@ -55,6 +55,13 @@ class Rows:
         order = torch.argsort(~self.real, dim=1, stable=True)
         return _hide(take(hidden, order), take(self.real, order))
 
+    def cut(self, aligned: Tensor) -> Tensor:
+        """Set what is behind each row's real tokens to zero; [batch, columns, ...]."""
+        if self.real is None:
+            return aligned
+        lengths = torch.tensor(self.lengths, device=aligned.device)[:, None]
+        return _hide(aligned, torch.arange(self.columns, device=aligned.device) < lengths)
+
     def restore(self, aligned: Tensor) -> Tensor:
         """Move them back to where they were, zeros at the padding."""
         if self.real is None:
