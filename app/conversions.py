@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storyloom.app.settings import Settings
+from storyloom.generators.rope import parse_rope
 from storyloom.generators.spec import gguf_path, parse_spec
 from storyloom.memory.errors import InvalidSetting
 
@@ -14,7 +15,14 @@ if TYPE_CHECKING:
 
 
 def convert(
-    settings: Settings, spec: str, family: str, folder: Path, *, assignments: Sequence[str], seed: int
+    settings: Settings,
+    spec: str,
+    family: str,
+    folder: Path,
+    *,
+    assignments: Sequence[str],
+    seed: int,
+    rope: str | None = None,
 ) -> "Converted":
     """Convert a model's weights into a new folder, which appears whole or not at all.
 
@@ -25,9 +33,10 @@ def convert(
         folder: where to; it mustn't exist.
         assignments: of the family's options, ``FIELD=VALUE`` each, the value as in JSON.
         seed: what the new weights are drawn from.
+        rope: ``NAME:FACTOR``, how the new model shall read longer texts than the source; None for as it does.
 
     Raises:
-        InvalidSetting: a SPEC, family, option or folder that can't be.
+        InvalidSetting: a SPEC, family, option, RoPE or folder that can't be.
         ModelUnavailable: the source can't be loaded, or is no LLaMA.
         StoreUnavailable: the folder can't be written.
     """
@@ -38,10 +47,11 @@ def convert(
             "hf:REPO_OR_DIR."
         )
     options = dict(_assigned(assignment) for assignment in assignments)
+    longer = None if rope is None else parse_rope(rope)
     target = named.target if named.kind == "hf" else str(gguf_path(named, settings.models_dir))
     from storyloom.generators.conversion import convert as convert_files
 
-    return convert_files(target, family, folder.expanduser(), options=options, seed=seed)
+    return convert_files(target, family, folder.expanduser(), options=options, seed=seed, rope=longer)
 
 
 def _assigned(assignment: str) -> tuple[str, Any]:

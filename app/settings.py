@@ -14,6 +14,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from storyloom.generators.rope import parse_rope
 from storyloom.memory.errors import InvalidSetting
 
 AGENTS = ("planner", "writer", "memory_keeper", "editor")
@@ -35,6 +36,8 @@ class Settings(BaseSettings):
         profile: name of the profile to use instead of the one that fits the model's size.
         language: language of new stories, as a BCP 47 tag.
         context_tokens: tokens that a local model's prompt and text may hold together.
+        rope: ``NAME:FACTOR``, such as ``yarn:4``: how local models read longer texts than they were trained
+            with; ``context_tokens`` may then be as much larger.
         slots: prompts that the local engine keeps ready side by side.
         threads: threads of the local engine; by default one a physical core.
         api_key: key for an ``openai:`` server.
@@ -53,6 +56,7 @@ class Settings(BaseSettings):
     profile: str | None = None
     language: str = "en"
     context_tokens: int | None = Field(default=None, ge=512)
+    rope: str | None = None
     slots: int = Field(default=4, ge=1, le=64)
     threads: int | None = Field(default=None, ge=1)
     api_key: SecretStr | None = None
@@ -121,6 +125,8 @@ def load_settings(**flags: Any) -> Settings:
             f"The settings can't be read: {error}. Look at config.toml in the data folder {data_folder()} "
             "and at the STORYLOOM_ variables of the environment."
         ) from error
+    if settings.rope is not None:
+        parse_rope(settings.rope)
     unknown = sorted(set(settings.models) - set(AGENTS))
     if unknown:
         raise InvalidSetting(

@@ -12,6 +12,7 @@ from storyloom.app.studio import Studio
 from storyloom.app.templates import Templates
 from storyloom.generators.cores import calm_openmp
 from storyloom.generators.embedder import MiniLMEmbedder
+from storyloom.generators.rope import Rope, parse_rope
 from storyloom.generators.scoring_apart import load_scorer
 from storyloom.generators.spec import load_model, parse_spec
 from storyloom.memory.ports import Embedder, Scorer, TextModel
@@ -91,6 +92,7 @@ def _castings(settings: Settings, embedder: Embedder) -> Castings:
 
 def _loader(settings: Settings) -> Callable[[str], TextModel]:
     key = settings.api_key.get_secret_value() if settings.api_key else None
+    rope = _rope(settings)
 
     def load(spec: str) -> TextModel:
         return load_model(
@@ -101,12 +103,18 @@ def _loader(settings: Settings) -> Callable[[str], TextModel]:
             threads=settings.threads,
             api_key=key,
             reproducible=settings.reproducible,
+            rope=rope,
         )
 
     return load
 
 
 def _scorer_loader(settings: Settings) -> Callable[[str], Scorer]:
+    rope = _rope(settings)
     return lambda spec: load_scorer(
-        parse_spec(spec), models_dir=settings.models_dir, threads=settings.threads
+        parse_spec(spec), models_dir=settings.models_dir, threads=settings.threads, rope=rope
     )
+
+
+def _rope(settings: Settings) -> Rope | None:
+    return None if settings.rope is None else parse_rope(settings.rope)

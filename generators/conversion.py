@@ -11,6 +11,7 @@ from typing import Any
 from storyloom.generators.hf_loading import Source, load_source
 from storyloom.generators.longcontext.convert import check_family, converted
 from storyloom.generators.longcontext.modeling import LongContextForCausalLM
+from storyloom.generators.rope import Rope
 from storyloom.memory.errors import InvalidSetting, StoreUnavailable
 
 
@@ -36,7 +37,13 @@ class Converted:
 
 
 def convert(
-    target: str, family: str, folder: Path, *, options: Mapping[str, Any] | None = None, seed: int = 0
+    target: str,
+    family: str,
+    folder: Path,
+    *,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    rope: Rope | None = None,
 ) -> Converted:
     """Convert a model and save it with its tokenizer; the folder appears whole or not at all.
 
@@ -46,16 +53,17 @@ def convert(
         folder: where to save it; it mustn't exist.
         options: fields of the family's config; its own defaults otherwise.
         seed: what the new weights are drawn from.
+        rope: how the new model shall read longer texts than the source; None for as it does.
 
     Raises:
-        InvalidSetting: no such family, options that can't be, or the folder exists.
+        InvalidSetting: no such family, options or RoPE that can't be, or the folder exists.
         ModelUnavailable: the source can't be loaded, or is no LLaMA.
         StoreUnavailable: the folder can't be written.
     """
     check_family(family)
     if folder.exists():
         raise InvalidSetting(f"{folder} exists already. Name a new folder, or remove that one.")
-    source = load_source(target)
+    source = load_source(target, rope=rope)
     model = converted(source.model, family, options or {}, seed=seed)
     _save(model, source, folder)
     old = sum(weight.numel() for weight in source.model.parameters())

@@ -39,8 +39,7 @@ class GgufHead:
     @property
     def training_context(self) -> int | None:
         """How many tokens of context the model was trained with, where the file tells."""
-        architecture = self.metadata.get("general.architecture")
-        length = self.metadata.get(f"{architecture}.context_length")
+        length = self.told("context_length")
         return int(length) if length else None
 
     @property
@@ -54,9 +53,19 @@ class GgufHead:
         )
         return 2 * layers * shared * both
 
+    @property
+    def turned_channels(self) -> int:
+        """Channels of a head that its RoPE turns; 0 where the file tells none."""
+        told = self._number("rope.dimension_count") or self._number("attention.key_length")
+        return told or self._number("embedding_length") // max(1, self._number("attention.head_count"))
+
+    def told(self, key: str, default: Any = None) -> Any:
+        """What the file tells of its architecture under a key."""
+        return self.metadata.get(f"{self.metadata.get('general.architecture')}.{key}", default)
+
     def _number(self, key: str) -> int:
         """A number of the architecture, the largest where each layer has its own; 0 where there is none."""
-        value = self.metadata.get(f"{self.metadata.get('general.architecture')}.{key}", 0)
+        value = self.told(key, 0)
         return max(value, default=0) if isinstance(value, list) else int(value)
 
     def control_tokens(self) -> dict[str, int]:

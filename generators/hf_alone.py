@@ -10,6 +10,7 @@ import torch
 from transformers import DynamicCache, StoppingCriteria, StoppingCriteriaList
 
 from storyloom.generators.hf_loading import Loaded
+from storyloom.generators.hf_rope import settle
 from storyloom.generators.hf_writing import Task, Writing
 from storyloom.generators.prefix_cache import CachedText, PrefixCache, takes_cache
 from storyloom.generators.pump import Emit
@@ -59,6 +60,7 @@ class Alone:
         if self._threads is not None:
             torch.set_num_threads(self._threads)  # counts for each thread that computes
         model: Any = self._loaded.model
+        settle(model, len(task.ids) + task.request.max_tokens)
         kept = self._taken(task.ids)
         cached = len(kept.ids) if kept else 0
         writing = Writing(self._loaded, task, emit)

@@ -19,6 +19,8 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from storyloom.generators.gguf_format import read_head
+from storyloom.generators.hf_rope import context_length, extend, settle
+from storyloom.generators.rope import Rope
 from storyloom.memory.errors import ModelUnavailable
 
 
@@ -30,7 +32,8 @@ class Loaded:
         model: on its device, in evaluation mode, with no sampling defaults of its own.
         tokenizer: the model's.
         ends: ids of the tokens that end a text.
-        trained_context: how many tokens it was trained with, or None where it doesn't tell.
+        trained_context: how many tokens it was trained with, or may read with another RoPE; None where it
+            doesn't tell.
     """
 
     model: PreTrainedModel
@@ -54,32 +57,36 @@ class Source:
     ends: tuple[int, ...]
 
 
-def load_source(target: str) -> Source:
+def load_source(target: str, *, rope: Rope | None = None) -> Source:
     """Load a model as it was saved.
 
     Args:
         target: a hub id, a local folder, or the path of a .gguf file.
+        rope: how it shall read longer texts than it was trained with; None for as it is.
 
     Raises:
         ModelUnavailable: missing, damaged, pickled, or not to be fetched.
+        InvalidSetting: its RoPE can't be changed so.
     """
     dtype: Any = torch.float32 if target.endswith(".gguf") else "auto"
-    model, tokenizer = _read(target, "cpu", dtype)
+    model, tokenizer = _read(target, "cpu", dtype, rope)
     return Source(model, tokenizer, _ends(model, tokenizer))
 
 
-def load(target: str, *, exact: bool = False) -> Loaded:
+def load(target: str, *, exact: bool = False, rope: Rope | None = None) -> Loaded:
     """Load on the GPU in bfloat16 (float16 where it lacks that), else on the CPU in float32.
 
     Args:
         target: a hub id, a local folder, or the path of a .gguf file.
         exact: float32 on the GPU too.
+        rope: how it shall read longer texts than it was trained with; None for as it is.
 
     Raises:
         ModelUnavailable: missing, damaged, pickled, too large for the memory, or not to be fetched.
+        InvalidSetting: its RoPE can't be changed so.
     """
     device, dtype = _device(exact=exact)
-    model, tokenizer = _read(target, device, dtype)
+    model, tokenizer = _read(target, device, dtype, rope)
     ends = _ends(model, tokenizer)
     # A model may bring sampling defaults; only what a request asks for may draw.
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
@@ -87,10 +94,10 @@ def load(target: str, *, exact: bool = False) -> Loaded:
         pad_token_id=ends[0] if ends else 0,
         bos_token_id=tokenizer.bos_token_id,
     )
-    return Loaded(model, tokenizer, ends, _trained_context(model))
+    return Loaded(model, tokenizer, ends, context_length(model.config.get_text_config()))
 
 
-def _read(target: str, device: str, dtype: Any) -> tuple[Any, Any]:
+def _read(target: str, device: str, dtype: Any, rope: Rope | None) -> tuple[Any, Any]:
     """The model in evaluation mode, and its tokenizer."""
     import storyloom.generators.longcontext  # noqa: F401  (registers the models that this project makes)
 
@@ -101,6 +108,9 @@ def _read(target: str, device: str, dtype: Any) -> tuple[Any, Any]:
         model: Any = AutoModelForCausalLM.from_pretrained(
             **where, dtype=dtype, trust_remote_code=False, use_safetensors=True
         )
+        if rope is not None:
+            extend(model, rope)
+        settle(model)  # a model may bring a dynamic RoPE of its own
         return model.to(device).eval(), tokenizer
     except torch.OutOfMemoryError as error:
         raise ModelUnavailable(
@@ -161,8 +171,3 @@ def _ends(model: PreTrainedModel, tokenizer: Any) -> tuple[int, ...]:
     found = getattr(model.generation_config, "eos_token_id", None)
     ids = found if isinstance(found, list) else [found]
     return tuple(dict.fromkeys(id_ for id_ in [*ids, tokenizer.eos_token_id] if id_ is not None))
-
-
-def _trained_context(model: PreTrainedModel) -> int | None:
-    length = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return int(length) if length else None

@@ -25,6 +25,7 @@ from storyloom.generators.hf_writing import Task
 from storyloom.generators.one_at_a_time import TRANSFORMERS
 from storyloom.generators.prefix_cache import PrefixCache
 from storyloom.generators.pump import Emit, pump
+from storyloom.generators.rope import Rope
 from storyloom.generators.sampling_processors import DRY_BREAKERS, processors
 from storyloom.memory.errors import InvalidSetting, ModelFailed, PromptTooLong, UnsupportedRequest
 from storyloom.memory.generation import Piece, Prompt, Request, Sampling
@@ -69,6 +70,7 @@ class HuggingFaceModel:
         threads: CPU threads of torch, for the whole process, or None to leave them as they are.
         reuse_prefix: keep keys and values between calls, so that an equal beginning of the prompt is not
             read again. It changes sums in their last bits, so that a drawn text may differ.
+        rope: how it shall read longer texts than it was trained with; None for as it is.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class HuggingFaceModel:
         slots: int = 4,
         threads: int | None = None,
         reuse_prefix: bool = True,
+        rope: Rope | None = None,
     ):
         self._target = target
         self._name = name
@@ -87,6 +90,7 @@ class HuggingFaceModel:
         self._slots = slots
         self._threads = threads
         self._reuse_prefix = reuse_prefix
+        self._rope = rope
         self._loading = threading.Lock()
         self._ready: _Ready | None = None
         self._load_seconds: float | None = None
@@ -123,7 +127,7 @@ class HuggingFaceModel:
 
         Raises:
             ModelUnavailable: missing, damaged, pickled, too large for the memory, or not to be fetched.
-            InvalidSetting: the context asked for is longer than the model's.
+            InvalidSetting: the context asked for is longer than the model's, or its RoPE can't be changed so.
         """
         self._get()
 
@@ -221,7 +225,7 @@ class HuggingFaceModel:
                 if self._threads is not None:
                     torch.set_num_threads(self._threads)
                 with TRANSFORMERS:
-                    loaded = load(self._target)
+                    loaded = load(self._target, rope=self._rope)
                 self._ready = self._made_ready(loaded)
                 self._load_seconds = time.perf_counter() - started
             return self._ready

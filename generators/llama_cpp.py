@@ -12,45 +12,18 @@ from storyloom.generators.cores import calm_openmp, physical_cores
 from storyloom.generators.encodable import encodable
 from storyloom.generators.free_memory import cells_for
 from storyloom.generators.gguf_format import GgufHead, read_head
-from storyloom.generators.json_schema import constraint
+from storyloom.generators.gguf_rope import engine_settings
+from storyloom.generators.llama_sampling import completion_body
 from storyloom.generators.llama_server import Chunk, LlamaServer, Room, free_engine_bytes
 from storyloom.generators.pump import Emit, pump
-from storyloom.memory.errors import InvalidSetting, ModelFailed, PromptTooLong, UnsupportedRequest
+from storyloom.generators.rope import Rope
+from storyloom.memory.errors import InvalidSetting, ModelFailed, PromptTooLong
 from storyloom.memory.generation import Message, Piece, Prompt, Request, Sampling, Usage
 
 _DEFAULT_CONTEXT_TOKENS = 8192
 _COUNTS_KEPT = 512
 # For beginnings of prompts beyond those in the slots: some 80 of the starter's, of 1,000 tokens.
 _MOST_KEPT_BYTES = 2 << 30
-# The engine takes seeds of 32 bits, and the highest means "draw one".
-_SEEDS = 2**32 - 1
-
-# llama.cpp turns several samplers on by itself; None means off, so each is told.
-_SAMPLERS_OFF: dict[str, Any] = {
-    "temperature": 1.0,
-    "dynatemp_range": 0.0,
-    "top_k": 0,
-    "top_p": 1.0,
-    "min_p": 0.0,
-    "typical_p": 1.0,
-    "top_n_sigma": -1.0,
-    "repeat_penalty": 1.0,
-    "presence_penalty": 0.0,
-    "frequency_penalty": 0.0,
-    "dry_multiplier": 0.0,
-    "xtc_probability": 0.0,
-    "mirostat": 0,
-}
-# Our names where llama.cpp's differ.
-_SAMPLER_NAMES = {
-    "repetition_penalty": "repeat_penalty",
-    "repetition_window": "repeat_last_n",
-    "dry_window": "dry_penalty_last_n",
-    "dry_breakers": "dry_sequence_breakers",
-}
-_BESIDE_MIROSTAT = {"temperature", "mirostat", "mirostat_tau", "mirostat_eta"}
-# The engine takes no empty list of breakers; no text holds this character.
-_NO_BREAKER = "\uf8ff"
 
 
 class LlamaCppModel:
@@ -69,6 +42,7 @@ class LlamaCppModel:
         slots: int = 4,
         threads: int | None = None,
         reproducible: bool = False,
+        rope: Rope | None = None,
     ) -> None:
         """Remember what to load; nothing is read yet.
 
@@ -79,6 +53,7 @@ class LlamaCppModel:
             slots: how many requests may run at once.
             threads: None for one a physical core.
             reproducible: equal requests give equal text, at the cost of the prefix cache.
+            rope: how it shall read longer texts than it was trained with; None for as it is.
         """
         calm_openmp()
         self._path = path
@@ -87,6 +62,7 @@ class LlamaCppModel:
         self._slots = 1 if reproducible else slots
         self._threads = threads or physical_cores()
         self._reproducible = reproducible
+        self._rope = rope
         self._lock = threading.Lock()
         self._server: LlamaServer | None = None
         self._room: Room | None = None
@@ -107,12 +83,13 @@ class LlamaCppModel:
     def context_tokens(self) -> int:
         """How many tokens one request may hold, prompt and completion together."""
         trained = self._head.training_context or _DEFAULT_CONTEXT_TOKENS
+        most = self._rope.longer(trained) if self._rope else trained
         if self._asked_context is None:
-            return min(trained, _DEFAULT_CONTEXT_TOKENS)
-        if not 0 < self._asked_context <= trained:
+            return min(most, _DEFAULT_CONTEXT_TOKENS)
+        if not 0 < self._asked_context <= most:
             raise InvalidSetting(
                 f"A context of {self._asked_context} tokens was asked for, but {self._path.name} was trained "
-                f"with {trained}. Ask for a number from 1 to {trained}."
+                f"with {trained}. Ask for a number from 1 to {most}."
             )
         return self._asked_context
 
@@ -131,7 +108,7 @@ class LlamaCppModel:
 
         Raises:
             ModelUnavailable: the file is missing or damaged, or llama.cpp can't be loaded.
-            InvalidSetting: the context asked for is longer than the model's.
+            InvalidSetting: the context asked for is longer than the model's, or its RoPE can't be changed so.
         """
         self._loaded()
 
@@ -154,7 +131,7 @@ class LlamaCppModel:
             PromptTooLong: prompt and ``max_tokens`` don't fit ``context_tokens``.
             ModelFailed: the engine broke off.
         """
-        body = _body(request)
+        body = completion_body(request)
         prompt = self._token_ids(request.prompt)
         tokens = len(prompt) + request.max_tokens
         if tokens > self.context_tokens:
@@ -203,6 +180,7 @@ class LlamaCppModel:
                     slots=self._slots,
                     threads=self._threads,
                     kept_bytes=None if self._reproducible else min(_MOST_KEPT_BYTES, free // 8),
+                    rope=self._rope and engine_settings(self._head, self._rope, self._name),
                 )
                 self._room = Room(slots=self._slots, tokens=cells)
             return self._server, self._room
@@ -248,37 +226,6 @@ class LlamaCppModel:
 def _without_empty_prefill(messages: Sequence[Message]) -> Sequence[Message]:
     """An empty last turn of the assistant asks for nothing more than its answer."""
     return messages[:-1] if messages and messages[-1] == Message("assistant", "") else messages
-
-
-def _body(request: Request) -> dict[str, Any]:
-    """The request in llama.cpp's words, all but the prompt."""
-    if request.max_tokens < 1:
-        raise UnsupportedRequest(f"{request.max_tokens} tokens were asked for. Ask for at least 1.")
-    body = {**_SAMPLERS_OFF, **_samplers(request.sampling), "max_tokens": request.max_tokens}
-    if request.seed is not None:
-        body["seed"] = request.seed % _SEEDS
-    stop = [text for text in request.stop if text]
-    if stop:
-        body["stop"] = stop
-    if request.schema is not None:
-        body["json_schema"] = constraint(request.schema)
-    return body
-
-
-def _samplers(sampling: Sampling) -> dict[str, Any]:
-    asked = {
-        field: value
-        for field in Sampling.__dataclass_fields__
-        if (value := getattr(sampling, field)) is not None
-    }
-    if sampling.mirostat and (extra := asked.keys() - _BESIDE_MIROSTAT):
-        raise UnsupportedRequest(
-            f"llama.cpp's mirostat works alone, beside temperature: {', '.join(sorted(extra))} would be "
-            "ignored. Drop either from the profile."
-        )
-    if "dry_breakers" in asked:
-        asked["dry_breakers"] = list(asked["dry_breakers"]) or [_NO_BREAKER]
-    return {_SAMPLER_NAMES.get(field, field): value for field, value in asked.items()}
 
 
 def _piece(chunk: Chunk, cached: int | None) -> Piece:

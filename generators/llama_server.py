@@ -7,7 +7,7 @@ it gets a random key, and every page, tool and list that it could offer there is
 import ctypes
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,7 +32,15 @@ class LlamaServer:
     """One loaded model. Safe to call from several threads."""
 
     def __init__(
-        self, path: Path, *, cells: int, shared: bool, slots: int, threads: int, kept_bytes: int | None
+        self,
+        path: Path,
+        *,
+        cells: int,
+        shared: bool,
+        slots: int,
+        threads: int,
+        kept_bytes: int | None,
+        rope: Mapping[str, Any] | None = None,
     ) -> None:
         """Load the model.
 
@@ -45,6 +53,7 @@ class LlamaServer:
             threads: for reading prompts and for writing.
             kept_bytes: memory for prefixes of prompts that had to leave their slot; None when not even a slot
                 may keep what it read before.
+            rope: common parameters of llama.cpp that change the model's RoPE.
 
         Raises:
             ModelUnavailable: llama.cpp or the model can't be loaded.
@@ -53,6 +62,8 @@ class LlamaServer:
         key = secrets.token_urlsafe(32)
         params = engine.CommonParams()
         params.model.path = str(path)
+        for name, value in (rope or {}).items():
+            setattr(params, name, value)
         params.n_ctx = cells
         params.n_parallel = slots
         params.kv_unified = shared

@@ -7,6 +7,8 @@ from typing import Any
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from storyloom.generators.hf_rope import is_dynamic
+
 # A cache is cut down for a prompt only if at least this part of it stays: else it would be lost to the
 # agent that it belongs to, for little gain.
 _LEAST_SHARED = 0.25
@@ -75,8 +77,14 @@ def shared(first: Sequence[int], second: Sequence[int]) -> int:
 
 
 def takes_cache(model: Any) -> bool:
-    """Whether a model takes keys and values from outside; state-space models make a state of their own."""
+    """Whether a model takes keys and values from outside.
+
+    State-space models make a state of their own. Those with a dynamic RoPE turn keys by the length of the
+    whole text, so that one text's are no use to another.
+    """
     asks = getattr(model, "_supports_default_dynamic_cache", None)
+    if is_dynamic(model.config):
+        return False
     return not getattr(model, "_is_stateful", False) and (asks is None or bool(asks()))
 
 

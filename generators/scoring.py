@@ -19,8 +19,10 @@ from transformers.cache_utils import DynamicLayer
 
 from storyloom.generators.hf_loading import load
 from storyloom.generators.hf_prompts import Prompts
+from storyloom.generators.hf_rope import settle
 from storyloom.generators.one_at_a_time import TRANSFORMERS
 from storyloom.generators.prefix_cache import CachedText, shared, takes_cache
+from storyloom.generators.rope import Rope
 from storyloom.memory.errors import ModelFailed, PromptTooLong, UnsupportedRequest
 from storyloom.memory.generation import Likelihood, Prompt
 
@@ -33,18 +35,26 @@ class TransformersScorer:
         name: the SPEC that it was made from.
         threads: CPU threads of torch, for the whole process, or None to leave them as they are.
         reuse_prefix: read the beginning that a prompt shares with the first one only once.
+        rope: how it shall read longer texts than it was trained with; None for as it is.
 
     Raises:
         ModelUnavailable: missing, damaged, too large for the memory, or not to be fetched.
+        InvalidSetting: its RoPE can't be changed so.
     """
 
     def __init__(
-        self, target: str, *, name: str, threads: int | None = None, reuse_prefix: bool = True
+        self,
+        target: str,
+        *,
+        name: str,
+        threads: int | None = None,
+        reuse_prefix: bool = True,
+        rope: Rope | None = None,
     ) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
         with TRANSFORMERS:
-            loaded = load(target, exact=True)
+            loaded = load(target, exact=True, rope=rope)
         self._model: Any = loaded.model
         self._most_tokens = loaded.trained_context
         self._prompts = Prompts(loaded.tokenizer, name)
@@ -104,6 +114,7 @@ class TransformersScorer:
 
     def _read(self, ids: list[int], scored: int, cache: DynamicCache | None) -> Likelihood:
         """Read the ids that the cache doesn't hold, and score the last ones."""
+        settle(self._model, len(ids))
         known = 0 if cache is None else cache.get_seq_length()
         # The last id is scored and needn't be read: nothing is foretold behind it.
         new = torch.tensor([ids[known:-1]], device=self._model.device)

@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from storyloom.generators.cores import calm_openmp, physical_cores
+from storyloom.generators.rope import Rope
 from storyloom.generators.spec import Spec, gguf_path
 from storyloom.memory.errors import (
+    InvalidSetting,
     ModelFailed,
     ModelUnavailable,
     PromptTooLong,
@@ -36,18 +38,24 @@ _QUIET = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error"}
 # Loading a large model and reading a long prompt take minutes; a process that is silent for longer hangs.
 _PATIENCE_SECONDS = 1800.0
 _LONGEST_WORDS = 300
-_TOLD = {kind.__name__: kind for kind in (ModelFailed, ModelUnavailable, PromptTooLong, UnsupportedRequest)}
+_TOLD = {
+    kind.__name__: kind
+    for kind in (InvalidSetting, ModelFailed, ModelUnavailable, PromptTooLong, UnsupportedRequest)
+}
 
 Line = dict[str, Any]
 
 
-def load_scorer(spec: Spec, *, models_dir: Path, threads: int | None = None) -> Scorer:
+def load_scorer(
+    spec: Spec, *, models_dir: Path, threads: int | None = None, rope: Rope | None = None
+) -> Scorer:
     """A scorer of the model that a SPEC names. Nothing is loaded before the first text.
 
     Args:
         spec: which model.
         models_dir: where fetched weights are kept.
         threads: None for one a physical core.
+        rope: how the model shall read longer texts than it was trained with; None for as it is.
 
     Raises:
         UnsupportedRequest: the SPEC names no weights that can be read here.
@@ -60,7 +68,7 @@ def load_scorer(spec: Spec, *, models_dir: Path, threads: int | None = None) -> 
             "Name a model whose weights are on this machine: starter, gguf:PATH or hf:REPO_OR_DIR."
         )
     target = spec.target if spec.kind == "hf" else str(gguf_path(spec, models_dir))
-    return ScorerApart(target, name=spec.text, threads=threads or physical_cores())
+    return ScorerApart(target, name=spec.text, threads=threads or physical_cores(), rope=rope)
 
 
 class ScorerApart:
@@ -70,6 +78,7 @@ class ScorerApart:
         target: a hub id, a local folder, or the path of a .gguf file.
         name: the SPEC that it was made from.
         threads: CPU threads of the process.
+        rope: how the model shall read longer texts than it was trained with; None for as it is.
         command: what starts it.
         patience: seconds without a word after which it counts as hanging.
     """
@@ -80,12 +89,14 @@ class ScorerApart:
         *,
         name: str,
         threads: int | None = None,
+        rope: Rope | None = None,
         command: Sequence[str] = COMMAND,
         patience: float = _PATIENCE_SECONDS,
     ) -> None:
         self._target = target
         self._name = name
         self._threads = threads
+        self._rope = rope
         self._command = tuple(command)
         self._patience = patience
 
@@ -100,7 +111,7 @@ class ScorerApart:
         Raises:
             ModelUnavailable: the process didn't get so far as to have the model loaded.
             ModelFailed: it died later, hangs, or answers nonsense.
-            PromptTooLong, UnsupportedRequest: as it told.
+            InvalidSetting, PromptTooLong, UnsupportedRequest: as it told.
         """
         if not prompts:
             return
@@ -108,6 +119,7 @@ class ScorerApart:
             "target": self._target,
             "name": self._name,
             "threads": self._threads,
+            "rope": None if self._rope is None else str(self._rope),
             "prompts": [_plain(prompt) for prompt in prompts],
             "text": text,
         }

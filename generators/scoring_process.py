@@ -1,9 +1,10 @@
 """The process apart that scores: ``python -m storyloom.generators.scoring_process``.
 
-It reads one line of JSON, ``{"target", "name", "threads", "prompts", "text"}``, where a prompt is a string
-or a list of ``[role, content]``. It writes a line for each thing that it knows: ``{"ready": true}`` once the
-model is loaded, ``{"log_probability", "tokens"}`` for each prompt in turn, or ``{"error", "message"}`` with
-the name of an error's class. Whatever a library prints goes to standard error.
+It reads one line of JSON, ``{"target", "name", "threads", "rope", "prompts", "text"}``, where a prompt is a
+string or a list of ``[role, content]``, and rope is ``NAME:FACTOR`` or null. It writes a line for each thing
+that it knows: ``{"ready": true}`` once the model is loaded, ``{"log_probability", "tokens"}`` for each prompt
+in turn, or ``{"error", "message"}`` with the name of an error's class. Whatever a library prints goes to
+standard error.
 """
 
 import json
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from storyloom.generators.rope import parse_rope
 from storyloom.memory.errors import StoryloomError
 from storyloom.memory.generation import Message, Prompt
 
@@ -43,7 +45,13 @@ def _teller() -> Callable[[Line], None]:
 def _score(request: Line, tell: Callable[[Line], None]) -> None:
     from storyloom.generators.scoring import TransformersScorer
 
-    scorer = TransformersScorer(request["target"], name=request["name"], threads=request["threads"])
+    rope = request.get("rope")
+    scorer = TransformersScorer(
+        request["target"],
+        name=request["name"],
+        threads=request["threads"],
+        rope=parse_rope(rope) if rope else None,
+    )
     tell({"ready": True})
     for found in scorer.score([_prompt(given) for given in request["prompts"]], request["text"]):
         tell({"log_probability": found.log_probability, "tokens": found.tokens})

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
+from storyloom.generators.rope import Rope
 from storyloom.memory.errors import InvalidSetting, ModelUnavailable
 from storyloom.memory.ports import TextModel
 
@@ -55,6 +56,7 @@ def load_model(
     threads: int | None = None,
     api_key: str | None = None,
     reproducible: bool = False,
+    rope: Rope | None = None,
 ) -> TextModel:
     """Make the model that a SPEC names. Local weights are read at its first use.
 
@@ -66,6 +68,7 @@ def load_model(
         threads: None for one a physical core.
         api_key: for a server that asks for one.
         reproducible: equal requests give equal text, where the engine can promise it.
+        rope: how a model in this process reads longer texts than it was trained with; None for as it is.
 
     Raises:
         ModelUnavailable: the starter isn't fetched yet, or what the engine needs isn't installed.
@@ -81,6 +84,7 @@ def load_model(
             slots=slots,
             threads=threads,
             reproducible=reproducible,
+            rope=rope,
         )
     if spec.kind == "hf":
         from storyloom.generators.cores import physical_cores
@@ -98,6 +102,7 @@ def load_model(
             threads=threads or physical_cores(),
             # A cached beginning changes the last bits of sums.
             reuse_prefix=not reproducible,
+            rope=rope,
         )
     if spec.kind == "openai":
         from storyloom.generators.openai_compatible import OpenAICompatibleModel

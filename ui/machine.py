@@ -47,13 +47,22 @@ def pull(name: str, *, as_json: bool) -> None:
 
 
 def convert(
-    source: str, family: str, folder: Path, assignments: Sequence[str], seed: int, *, as_json: bool
+    source: str,
+    family: str,
+    folder: Path,
+    assignments: Sequence[str],
+    seed: int,
+    rope: str | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Make a long-context model, and say how to write with it."""
     settings = load_settings()
     stay_offline([source])
     fetch_missing(settings, [source])
-    made = conversions.convert(settings, source, family, folder, assignments=assignments, seed=seed)
+    made = conversions.convert(
+        settings, source, family, folder, assignments=assignments, seed=seed, rope=rope
+    )
     spec = f"hf:{made.folder}"
     if as_json:
         output.emit(

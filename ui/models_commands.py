@@ -35,7 +35,7 @@ def models_pull(
 
 
 @models_app.command("convert")
-def models_convert(
+def models_convert(  # noqa: PLR0917  (typer: a parameter an option)
     source: Annotated[
         str, typer.Argument(metavar="SRC", help="A LLaMA: starter, gguf:PATH or hf:REPO_OR_DIR.")
     ],
@@ -53,9 +53,17 @@ def models_convert(
         typer.Option("--set", metavar="FIELD=VALUE", help="One of the family's options; may come again."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="What the new weights are drawn from.")] = 0,
+    rope: Annotated[
+        str | None,
+        typer.Option(
+            "--rope",
+            metavar="NAME:FACTOR",
+            help="Read texts longer by a factor: linear, dynamic, yarn, abf or truncated, such as yarn:4.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a long-context model out of a LLaMA, which writes as the LLaMA does until it is trained."""
     from storyloom.ui import machine
 
-    machine.convert(source, family, folder, settings or [], seed, as_json=as_json)
+    machine.convert(source, family, folder, settings or [], seed, rope, as_json=as_json)

@@ -2,6 +2,7 @@
 
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
+from storyloom.generators import hf_rope
 from storyloom.generators.longcontext.atlas import AtlasForCausalLM
 from storyloom.generators.longcontext.hope import HopeForCausalLM
 from storyloom.generators.longcontext.hybrid import HybridForCausalLM
@@ -22,6 +23,7 @@ FAMILIES: dict[str, type[LongContextForCausalLM]] = {
 
 def register() -> None:
     """Let transformers load every family by its ``config.json``; doing it again changes nothing."""
+    hf_rope.register()
     for family in FAMILIES.values():
         config = family.config_class
         AutoConfig.register(config.model_type, config, exist_ok=True)

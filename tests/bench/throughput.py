@@ -29,7 +29,8 @@ from storyloom.app.studio import Studio
 from storyloom.app.templates import Templates
 from storyloom.generators.cores import calm_openmp, physical_cores
 from storyloom.generators.embedder import MiniLMEmbedder
-from storyloom.generators.llama_cpp import LlamaCppModel, _body
+from storyloom.generators.llama_cpp import LlamaCppModel
+from storyloom.generators.llama_sampling import completion_body
 from storyloom.generators.weights import pull_starter
 from storyloom.memory.generation import Piece, Request
 from storyloom.memory.recall import RecallRule
@@ -67,7 +68,7 @@ class Recorder(LlamaCppModel):
         self.calls: list[Call] = []
 
     def stream(self, request: Request) -> Iterator[Piece]:
-        body = {**_body(request), "prompt": list(self._token_ids(request.prompt))}
+        body = {**completion_body(request), "prompt": list(self._token_ids(request.prompt))}
         body.pop("stop", None)
         call = Call(threading.current_thread().name, body)
         self.calls.append(call)

@@ -58,6 +58,15 @@ def test_a_folder_is_converted_and_says_what_it_said(cli: Any, llama: Path, tmp_
     assert [path.name for path in made.parent.iterdir()] == ["titans"]
 
 
+def test_a_converted_model_may_read_longer_texts(cli: Any, llama: Path, tmp_path: Path) -> None:
+    made = tmp_path / "titans"
+    cli("models", "convert", f"hf:{llama}", str(made), "--to", "titans", *SMALL, "--rope", "yarn:4")
+    config = json.loads((made / "config.json").read_text(encoding="utf-8"))
+    assert config["max_position_embeddings"] == 4 * 512
+    assert config["rope_parameters"]["rope_type"] == "yarn"
+    assert config["rope_parameters"]["original_max_position_embeddings"] == 512
+
+
 def test_seeds_draw_different_memories(cli: Any, llama: Path, tmp_path: Path) -> None:
     weights = {}
     for name, seed in (("a", "1"), ("again", "1"), ("b", "2")):
@@ -95,6 +104,7 @@ def test_a_converted_model_writes_what_its_source_writes(cli: Any, llama: Path, 
         (("--to", "titans", "--set", "memory_layers=[9]"), "name at least one layer from 0 to 1"),
         (("--to", "titans", "--set", "colour=red"), "titans has no option colour. It has"),
         (("--to", "titans", "--set", "memory_chunk"), "'memory_chunk' sets nothing. Write FIELD=VALUE"),
+        (("--to", "titans", "--rope", "ntk:4"), "'ntk:4' names no way to a longer context"),
     ],
 )
 def test_what_cannot_be_is_told(

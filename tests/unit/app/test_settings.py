@@ -1,10 +1,14 @@
 """Settings: flags over environment over file; what can't be used is told by name."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from storyloom.app import wiring
 from storyloom.app.settings import load_settings
+from storyloom.generators.rope import Rope
+from storyloom.generators.spec import Spec
 from storyloom.memory.errors import InvalidSetting
 
 
@@ -30,15 +34,36 @@ def test_an_agent_may_have_a_model_of_its_own() -> None:
     assert settings.models == {"planner": "gguf:/planner"}
 
 
+def test_local_models_get_the_rope_that_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Rope | None] = []
+
+    def watched(_spec: Spec, *, rope: Rope | None, **_options: Any) -> None:
+        asked.append(rope)
+
+    monkeypatch.setattr(wiring, "load_model", watched)
+    monkeypatch.setattr(wiring, "load_scorer", watched)
+    for made in (wiring._loader, wiring._scorer_loader):
+        made(load_settings())("starter")
+        monkeypatch.setenv("STORYLOOM_ROPE", "yarn:4")
+        made(load_settings())("starter")
+        monkeypatch.delenv("STORYLOOM_ROPE")
+    assert asked == [None, Rope("yarn", 4), None, Rope("yarn", 4)]
+
+
 def test_the_key_is_not_printed() -> None:
     assert "s3cret" not in repr(load_settings(api_key="s3cret"))
 
 
 @pytest.mark.parametrize(
     ("flags", "named"),
-    [({"slots": 0}, "slots"), ({"context_tokens": 3}, "context_tokens"), ({"nonsense": 1}, "nonsense")],
+    [
+        ({"slots": 0}, "slots"),
+        ({"rope": "yarn"}, "'yarn' names no way to a longer context"),
+        ({"context_tokens": 3}, "context_tokens"),
+        ({"nonsense": 1}, "nonsense"),
+    ],
 )
-def test_a_value_that_cannot_be_used_is_named(flags: dict[str, int], named: str) -> None:
+def test_a_value_that_cannot_be_used_is_named(flags: dict[str, Any], named: str) -> None:
     with pytest.raises(InvalidSetting, match=named):
         load_settings(**flags)
 

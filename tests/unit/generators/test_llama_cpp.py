@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from storyloom.generators import llama_cpp
-from storyloom.generators.gguf_format import read_head
+from storyloom.generators.gguf_format import GgufHead, read_head
 from storyloom.generators.llama_cpp import LlamaCppModel
+from storyloom.generators.rope import Rope
 from storyloom.memory.errors import InvalidSetting, ModelUnavailable, PromptTooLong, UnsupportedRequest
 from storyloom.memory.generation import Message, Reply, Request, Sampling, collect
 
@@ -45,6 +46,13 @@ def test_a_missing_file_is_noticed_when_it_is_used() -> None:
     with pytest.raises(ModelUnavailable, match=r"nowhere\.gguf can't be read: No such file"):
         write(model)
     model.close()
+
+
+def test_a_rope_that_llama_cpp_lacks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = unloaded(rope=Rope("dynamic", 4))
+    monkeypatch.setitem(vars(model), "_head", GgufHead({}, 0, 0))
+    with pytest.raises(InvalidSetting, match="llama.cpp has no dynamic RoPE"):
+        model.load()
 
 
 def test_mirostat_works_alone() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from storyloom.generators.rope import Rope
 from storyloom.generators.scoring_apart import COMMAND, ScorerApart, load_scorer
 from storyloom.generators.spec import parse_spec
 from storyloom.memory.errors import (
@@ -56,6 +57,15 @@ def test_scores_as_this_process_does(folder: Path, tmp_path: Path, monkeypatch: 
     assert [found.log_probability for found in there] == pytest.approx(
         [found.log_probability for found in here], abs=1e-4
     )
+
+
+def test_the_process_reads_as_far_as_its_rope_lets_it(folder: Path, tmp_path: Path) -> None:
+    spec, rope = parse_spec(f"hf:{folder}"), Rope("yarn", 4)
+    scorer = load_scorer(spec, models_dir=tmp_path, threads=1, rope=rope)
+    (found,) = scorer.score(["The keeper slept. " * 300], "The lamp burned.")
+    assert found.log_probability < 0
+    with pytest.raises(PromptTooLong):
+        list(scorer.score(["The keeper slept. " * 3000], "The lamp burned."))
 
 
 def test_an_error_of_the_scorer_is_raised_here(tmp_path: Path) -> None:

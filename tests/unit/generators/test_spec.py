@@ -1,9 +1,12 @@
 from pathlib import Path
 
+import gguf
+import numpy as np
 import pytest
 
 from storyloom.generators.llama_cpp import LlamaCppModel
 from storyloom.generators.openai_compatible import OpenAICompatibleModel
+from storyloom.generators.rope import parse_rope
 from storyloom.generators.scripted import ScriptedModel
 from storyloom.generators.spec import load_model, parse_spec
 from storyloom.generators.weights import starter_path
@@ -70,6 +73,30 @@ def test_a_gguf_file_is_looked_for_when_it_is_used(tmp_path: Path) -> None:
     model = load_model(parse_spec(f"gguf:{tmp_path}/none.gguf"), models_dir=tmp_path)
     with pytest.raises(ModelUnavailable, match=r"none\.gguf"):
         model.count_tokens("text")
+
+
+def save_gguf(path: Path, context_tokens: int) -> Path:
+    """A file whose head can be read."""
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(context_tokens)
+    writer.add_tensor("one", np.zeros((3, 32), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_models_in_this_process_may_read_longer(tmp_path: Path, folder: Path) -> None:
+    file = save_gguf(tmp_path / "small.gguf", context_tokens=512)
+    for text in (f"hf:{folder}", f"gguf:{file}"):
+        for way in ("yarn:4", "linear:4", "abf:4"):
+            rope = parse_rope(way)
+            model = load_model(parse_spec(text), models_dir=tmp_path, context_tokens=2048, rope=rope)
+            assert model.context_tokens == 2048
+        model = load_model(parse_spec(text), models_dir=tmp_path, context_tokens=2048)
+        with pytest.raises(InvalidSetting, match="from 1 to 512"):
+            _ = model.context_tokens
 
 
 def test_a_script_is_read_at_once(tmp_path: Path) -> None:
