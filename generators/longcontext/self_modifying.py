@@ -28,12 +28,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from transformers import initialization
-from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from storyloom.generators.longcontext.cells import Cells
 from storyloom.generators.longcontext.chunks import Tensors, read_in_chunks
 from storyloom.generators.longcontext.configuration import HeadsConfig
 from storyloom.generators.longcontext.forgetting import kept
+from storyloom.generators.longcontext.modeling import WideNorm
 from storyloom.generators.longcontext.projections import HeadProjections
 from storyloom.generators.longcontext.rows import Rows
 from storyloom.kernels.fast_weight import fast_weight
@@ -105,7 +105,7 @@ class SelfModifyingMemory(nn.Module):
         self.projections = HeadProjections(config.hidden_size, self.heads, width, kernel=config.memory_conv)
         self.gates = Readout(self.heads, width, rate / (2 * self.chunk))
         self.start = Start(self.heads, width)
-        self.norm = LlamaRMSNorm(width, eps=config.rms_norm_eps)
+        self.norm = WideNorm(width, eps=config.rms_norm_eps)
 
     def forward(self, hidden: Tensor, rows: Rows, cells: Cells) -> Tensor:
         """[batch, columns, hidden size] to [batch, columns, width]."""

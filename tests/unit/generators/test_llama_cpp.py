@@ -51,7 +51,7 @@ def test_a_missing_file_is_noticed_when_it_is_used() -> None:
 def test_a_rope_that_llama_cpp_lacks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     model = unloaded(rope=Rope("dynamic", 4))
     monkeypatch.setitem(vars(model), "_head", GgufHead({}, 0, 0))
-    with pytest.raises(InvalidSetting, match="llama.cpp has no dynamic RoPE"):
+    with pytest.raises(InvalidSetting, match=r"llama\.cpp has no dynamic RoPE"):
         model.load()
 
 
