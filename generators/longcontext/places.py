@@ -36,7 +36,7 @@ class Gated(nn.Module):
     Titans' memory as gate: what attention says and what the memory says meet in a sum.
     """
 
-    def __init__(self, config: MemoryConfig, memory: Any):
+    def __init__(self, config: LongContextConfig, memory: Any):
         super().__init__()
         self.memory = memory
         self.gate = nn.Linear(config.hidden_size, memory.width, bias=False)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from storyloom.generators.longcontext.cells import Cells
 from storyloom.generators.longcontext.convert import converted
 from storyloom.generators.longcontext.hope import HopeConfig, HopeLayer
 from storyloom.generators.longcontext.modeling import LongContextForCausalLM
@@ -77,7 +78,7 @@ def test_a_level_changes_at_its_periods_ends_alone() -> None:
     cache = cache_from(None, model.config)
     before = {"learned": torch.zeros(()), "total": torch.zeros(())}
     changes: dict[str, list[int]] = {f"1.level.{level}.learned": [] for level in (0, 1)}
-    for place, token in enumerate(tokens(1).split(1, dim=1), start=1):
+    for place, token in enumerate(torch.split(tokens(1), 1, dim=1), start=1):
         logits(model, token, past_key_values=cache)
         state = state_dict_of(cache, model.config)
         for name, ends in changes.items():
@@ -141,8 +142,6 @@ def test_a_state_of_the_starter_s_shape_is_under_10_mb() -> None:
     with torch.device("meta"):
         layer = HopeLayer(config, 0)
         hidden = torch.zeros(1, 1, 576)
-    from storyloom.generators.longcontext.cells import Cells
-
     cells, rows = Cells(), Rows((1,), 1)
     cells.begin(1)
     layer.branch(hidden, rows, cells)  # type: ignore[misc]
