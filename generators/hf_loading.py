@@ -99,7 +99,8 @@ def load(target: str, *, exact: bool = False, rope: Rope | None = None) -> Loade
 
 def _read(target: str, device: str, dtype: Any, rope: Rope | None) -> tuple[Any, Any]:
     """The model in evaluation mode, and its tokenizer."""
-    import storyloom.generators.longcontext  # noqa: F401  (registers the models that this project makes)
+    # This registers the models that this project makes, too.
+    from storyloom.generators.longcontext.mamba_mixers import use_our_scan
 
     where = _where(target)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -111,6 +112,7 @@ def _read(target: str, device: str, dtype: Any, rope: Rope | None) -> tuple[Any,
         if rope is not None:
             extend(model, rope)
         settle(model)  # a model may bring a dynamic RoPE of its own
+        use_our_scan(model)
         return model.to(device).eval(), tokenizer
     except torch.OutOfMemoryError as error:
         raise ModelUnavailable(

@@ -57,14 +57,14 @@ class Scan(nn.Module):
         batch, _, heads, width = x.shape
         state = cells.get("state", a.new_zeros(batch, heads, b.shape[-1], width))
         if self.cap is None and self.kept is None:
-            read, cells.tensors["state"] = _run(x, a, b, c, state)
+            read, cells.tensors["state"] = scan_tokens(x, a, b, c, state)
             return read
         parts = cells.get("parts", state.new_zeros(batch, self.kept or 0, *state.shape[1:]))
         since = cells.get("since", a.new_zeros(batch, heads))
         pieces: list[tuple[Turn, Tensor]] = []
         for turn in turns(rows, cells.read, self.chunk, x.device):
             written, log_decay, under, asked = (turn.mask(held[:, turn.columns]) for held in (x, a, b, c))
-            read, state = _run(written, log_decay, under, asked, state)
+            read, state = scan_tokens(written, log_decay, under, asked, state)
             pieces.append((turn, read))
             since = since + log_decay.sum(1)
             before = state, parts, since
@@ -88,9 +88,9 @@ class Scan(nn.Module):
         return state, parts, torch.zeros_like(since)
 
 
-def _run(x: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """Some tokens; the kernel for one alone has no backward."""
-    if x.shape[1] != 1 or torch.is_grad_enabled():
+def scan_tokens(x: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+    """``ssd``, by the kernel for one token where there is one; that has no backward."""
+    if x.shape[1] != 1 or state is None or torch.is_grad_enabled():
         return ssd(x, a, b, c, initial_state=state)
     read, state = ssd_step(x[:, 0], a[:, 0], b[:, 0], c[:, 0], state)
     return read[:, None], state
