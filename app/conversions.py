@@ -40,18 +40,32 @@ def convert(
         ModelUnavailable: the source can't be loaded, or is no LLaMA.
         StoreUnavailable: the folder can't be written.
     """
-    named = parse_spec(spec)
-    if named.kind not in ("starter", "gguf", "hf"):
-        raise InvalidSetting(
-            f"{spec} can't be converted, since its weights aren't here. Name starter, gguf:PATH or "
-            "hf:REPO_OR_DIR."
-        )
+    target = local_target(settings, spec, "be converted")
     options = dict(_assigned(assignment) for assignment in assignments)
     longer = None if rope is None else parse_rope(rope)
-    target = named.target if named.kind == "hf" else str(gguf_path(named, settings.models_dir))
     from storyloom.generators.conversion import convert as convert_files
 
     return convert_files(target, family, folder.expanduser(), options=options, seed=seed, rope=longer)
+
+
+def local_target(settings: Settings, spec: str, what: str) -> str:
+    """Where the weights are that a SPEC names: a hub id, a folder or the path of a .gguf file.
+
+    Args:
+        settings: name the folder of the starter's weights.
+        spec: ``starter``, ``gguf:PATH`` or ``hf:REPO_OR_DIR``.
+        what: the model shall do, for the error.
+
+    Raises:
+        InvalidSetting: a SPEC that can't be, or whose weights are elsewhere.
+        ModelUnavailable: the starter isn't fetched yet.
+    """
+    named = parse_spec(spec)
+    if named.kind not in ("starter", "gguf", "hf"):
+        raise InvalidSetting(
+            f"{spec} can't {what}, since its weights aren't here. Name starter, gguf:PATH or hf:REPO_OR_DIR."
+        )
+    return named.target if named.kind == "hf" else str(gguf_path(named, settings.models_dir))
 
 
 def _assigned(assignment: str) -> tuple[str, Any]:

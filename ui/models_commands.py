@@ -67,3 +67,74 @@ def models_convert(  # noqa: PLR0917  (typer: a parameter an option)
     from storyloom.ui import machine
 
     machine.convert(source, family, folder, settings or [], seed, rope, as_json=as_json)
+
+
+@models_app.command("train")
+def models_train(  # noqa: PLR0913, PLR0917  (typer: a parameter an option)
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The model's folder; it is replaced at the end.")
+    ],
+    text: Annotated[
+        Path | None,
+        typer.Option("--text", metavar="FOLDER", help="Books, a UTF-8 .txt file each, in folders or not."),
+    ] = None,
+    tokens: Annotated[
+        int | None,
+        typer.Option("--tokens", help="How many to read in all; 0, or not given: every book once."),
+    ] = None,
+    lengths: Annotated[
+        str | None,
+        typer.Option(
+            "--lengths",
+            metavar="N,N…",
+            help="Tokens that are learned from at once, a share of the training each [2048].",
+        ),
+    ] = None,
+    rows: Annotated[int | None, typer.Option("--rows", help="Books that are read side by side [1].")] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            "--backbone", metavar="HOW", help="How the LLaMA itself learns: frozen, lora or full [frozen]."
+        ),
+    ] = None,
+    optimizer: Annotated[
+        str | None, typer.Option("--optimizer", metavar="NAME", help="adamw or muon [adamw].")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", help="The learning rate of what the LLaMA hasn't [0.001].")
+    ] = None,
+    backbone_rate: Annotated[
+        float | None,
+        typer.Option("--backbone-rate", help="The LLaMA's learning rate [0.00002; 0.0002 for lora]."),
+    ] = None,
+    needles: Annotated[
+        float | None,
+        typer.Option("--needles", metavar="SHARE", help="Share of steps that read hidden pass keys [0]."),
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option("--teacher", metavar="SPEC", help="The LLaMA to come near to, instead of the text."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="What chance is drawn from [0].")] = None,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", help="Stop after so many; the same command goes on.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a model learn from books; called again, it goes on where it stopped."""
+    from storyloom.ui import training
+
+    given = {
+        "tokens": tokens,
+        "lengths": lengths,
+        "rows": rows,
+        "backbone": backbone,
+        "optimizer": optimizer,
+        "learning_rate": rate,
+        "backbone_rate": backbone_rate,
+        "needles": needles,
+        "teacher": teacher,
+        "seed": seed,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    training.train(folder, text, options, minutes=minutes, as_json=as_json)

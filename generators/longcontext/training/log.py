@@ -1,10 +1,14 @@
 """The loss of every step, a line each, and a picture of it."""
 
 import json
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from storyloom.generators.longcontext.charts import line_chart
+from storyloom.memory.errors import ModelUnavailable
+
+logger = logging.getLogger(__name__)
 
 _NAME, _PICTURE = "loss.jsonl", "loss.svg"
 _SMOOTH = 20  # steps that the drawn mean reaches over
@@ -53,22 +57,21 @@ class Log:
             file.write(_line(logged))
 
     def draw(self) -> None:
-        """Draw the loss against the tokens read."""
-        losses = [(float(line.tokens), line.loss) for line in self.lines]
-        means = [
-            (x, sum(loss for _, loss in part) / len(part))
-            for place, (x, _) in enumerate(losses)
-            for part in [losses[max(0, place + 1 - _SMOOTH) : place + 1]]
-        ]
-        chart = line_chart(
-            "Loss", "tokens", "nats a token", {"step": losses, f"mean of {_SMOOTH} steps": means}
-        )
-        self._write(self.picture, chart)
+        """Draw the loss against the tokens read; where the package for it is missing, say so."""
+        books = [line for line in self.lines if not line.needles]
+        lines = {"step": _points(books), f"mean of {_SMOOTH} steps": _means(books)}
+        needles = [line for line in self.lines if line.needles]
+        if needles:
+            lines["pass key, mean"] = _means(needles)
+        try:
+            self._write(self.picture, line_chart("Loss", "tokens", "nats a token", lines))
+        except ModelUnavailable as error:
+            logger.warning("No plot of the loss was drawn. %s", error)
 
     def mean(self) -> float | None:
-        """The mean loss of the last steps; None before the first."""
-        last = self.lines[-_SMOOTH:]
-        return sum(line.loss for line in last) / len(last) if last else None
+        """The mean loss of the last steps that read books; None before the first."""
+        last = [line.loss for line in self.lines if not line.needles][-_SMOOTH:]
+        return sum(last) / len(last) if last else None
 
     def _read(self) -> list[Logged]:
         if not self.path.is_file():
@@ -90,3 +93,16 @@ class Log:
 
 def _line(logged: Logged) -> str:
     return json.dumps(asdict(logged)) + "\n"
+
+
+def _points(lines: list[Logged]) -> list[tuple[float, float]]:
+    return [(float(line.tokens), line.loss) for line in lines]
+
+
+def _means(lines: list[Logged]) -> list[tuple[float, float]]:
+    """Of each step and those before it."""
+    found = []
+    for place, line in enumerate(lines):
+        last = [before.loss for before in lines[max(0, place + 1 - _SMOOTH) : place + 1]]
+        found.append((float(line.tokens), sum(last) / len(last)))
+    return found

@@ -129,8 +129,8 @@ class Training:
         found = float(loss.detach())
         if not math.isfinite(found):
             raise InvalidSetting(
-                f"The loss of step {self.steps + 1} is {found}: the weights moved too fast. Begin anew "
-                "with a lower rate."
+                f"The loss of step {self.steps + 1} is {found}: the weights or the memory moved too fast. "
+                "Begin anew with a lower rate."
             )
         loss.backward()
         rate = rate_at(self.tokens, self.total)

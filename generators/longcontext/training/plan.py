@@ -1,6 +1,7 @@
 """What a training does, and how fast it learns at which of its tokens."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from storyloom.memory.errors import InvalidSetting
 BACKBONES = ("frozen", "lora", "full")
 OPTIMIZERS = ("adamw", "muon")
 
+_BACKBONE_RATE, _LORA_RATE = 2e-5, 2e-4
 _WARM_UP = 0.02  # of the tokens, in which the rate rises to its height
 _LAST = 0.1  # of the rate, at the end
 
@@ -24,7 +26,8 @@ class Plan:
         learning_rate: of the weights that the LLaMA hasn't.
         backbone: whether the LLaMA's own weights stay (``frozen``), learn by small factors that are
             multiplied into them at the end (``lora``), or learn themselves (``full``).
-        backbone_rate: their learning rate.
+        backbone_rate: their learning rate; None for 2e-5, or 2e-4 for LoRA's factors, which take ten times
+            what the weights take.
         optimizer: ``adamw``, or ``muon`` for the matrices of the stack (and AdamW for the rest).
         needles: share of the steps that read a text with a pass key in it, from 0 to below 1.
         teacher: SPEC's target of the model whose logits and layers are to be met; empty to learn from the
@@ -37,7 +40,7 @@ class Plan:
     rows: int = 1
     learning_rate: float = 1e-3
     backbone: str = "frozen"
-    backbone_rate: float = 2e-5
+    backbone_rate: float | None = None
     optimizer: str = "adamw"
     needles: float = 0.0
     teacher: str = ""
@@ -54,7 +57,7 @@ class Plan:
             (bool(self.lengths) and all(2 <= n <= 2**20 for n in self.lengths), "lengths", "2 or more each"),
             (1 <= self.rows <= 4096, "rows", "from 1 to 4096"),
             (0 < self.learning_rate <= 1, "learning_rate", "above 0 and at most 1"),
-            (0 < self.backbone_rate <= 1, "backbone_rate", "above 0 and at most 1"),
+            (0 < self.own_backbone_rate <= 1, "backbone_rate", "above 0 and at most 1"),
             (self.backbone in BACKBONES, "backbone", " or ".join(BACKBONES)),
             (self.optimizer in OPTIMIZERS, "optimizer", " or ".join(OPTIMIZERS)),
             (0 <= self.needles < 1, "needles", "from 0 to below 1"),
@@ -64,9 +67,21 @@ class Plan:
             if not holds:
                 raise InvalidSetting(f"{name} is {getattr(self, name)!r}; it must be {rule}.")
 
+    @property
+    def own_backbone_rate(self) -> float:
+        """The backbone's learning rate, chosen where it wasn't given."""
+        if self.backbone_rate is None:
+            return _LORA_RATE if self.backbone == "lora" else _BACKBONE_RATE
+        return self.backbone_rate
+
     def length_at(self, done: int, total: int) -> int:
         """Tokens of the segment that comes after ``done`` of ``total`` tokens."""
         return self.lengths[min(len(self.lengths) * done // max(1, total), len(self.lengths) - 1)]
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Plan":
+        """The plan of ``as_json``."""
+        return cls(**{**document, "lengths": tuple(document["lengths"])})
 
     def as_json(self) -> dict[str, Any]:
         """As a document."""

@@ -14,6 +14,7 @@ import torch
 from filelock import FileLock, Timeout
 from transformers import PreTrainedModel
 
+from storyloom.generators.cores import physical_cores
 from storyloom.generators.hf_loading import Source, load_source
 from storyloom.generators.longcontext.baselines import check_llama
 from storyloom.generators.longcontext.corpus import Corpus, read_corpus
@@ -67,6 +68,7 @@ def train_folder(
     *,
     limits: Limits | None = None,
     on_progress: OnProgress | None = None,
+    threads: int | None = None,
 ) -> Trained:
     """Train a model, or go on where the last slice of its training ended.
 
@@ -76,6 +78,8 @@ def train_folder(
         wanted: fields of the ``Plan``; others are its defaults, or those of the training that goes on.
         limits: when the slice ends.
         on_progress: is told of each step.
+        threads: CPU threads of torch, for the whole process; None for one a physical core. With another
+            number the last bits differ.
 
     Raises:
         InvalidSetting: what can't be: a plan, a folder, other options than those of the training that goes
@@ -86,6 +90,7 @@ def train_folder(
     """
     Plan(**wanted)
     _check_folder(folder)
+    torch.set_num_threads(threads or physical_cores())
     work = folder / WORK
     with _alone(folder, work):
         if saving.settle(folder, work):
@@ -229,7 +234,7 @@ def _books_of(kept: Mapping[str, Any]) -> Path:
 
 def _plan_of(kept: Mapping[str, Any], wanted: Mapping[str, Any], corpus: Corpus, folder: Path) -> Plan:
     """The plan of the training that goes on."""
-    plan = Plan(**{**kept["plan"], "lengths": tuple(kept["plan"]["lengths"])})
+    plan = Plan.from_json(kept["plan"])
     for name, value in wanted.items():
         if getattr(plan, name) != value:
             raise InvalidSetting(
@@ -256,7 +261,7 @@ def _recorded(folder: Path) -> Trained:
     record = saving.recorded(folder)
     return Trained(
         folder=folder,
-        plan=Plan(**{**record["plan"], "lengths": tuple(record["plan"]["lengths"])}),
+        plan=Plan.from_json(record["plan"]),
         **{name: record[name] for name in ("steps", "tokens", "total", "loss", "seconds")},
         done=True,
         picture=_picture(folder / WORK),

@@ -107,7 +107,7 @@ def _optimizers(
 
     def groups(names: list[str]) -> list[dict[str, Any]]:
         found = []
-        for rate, own in ((plan.learning_rate, True), (plan.backbone_rate, False)):
+        for rate, own in ((plan.learning_rate, True), (plan.own_backbone_rate, False)):
             for decay, flat in ((_DECAY, False), (0.0, True)):
                 chosen = [n for n in names if (n in new) == own and _stays(n, weights[n]) == flat]
                 if chosen:
