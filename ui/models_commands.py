@@ -109,7 +109,9 @@ def models_train(  # noqa: PLR0913, PLR0917  (typer: a parameter an option)
     ] = None,
     needles: Annotated[
         float | None,
-        typer.Option("--needles", metavar="SHARE", help="Share of steps that read hidden pass keys [0]."),
+        typer.Option(
+            "--needles", metavar="SHARE", help="Share of steps that read texts with hidden keys [0]."
+        ),
     ] = None,
     teacher: Annotated[
         str | None,

@@ -1,71 +1,162 @@
-"""Texts with a pass key in them, which is asked for at the end (the passkey task of arXiv 2305.16300).
+"""Keys hidden in long texts, to be found again: pass keys and key–value pairs, in tokens.
 
-Filler comes as tokens of books, so a needle's text is as long as asked to the token.
+The forms are those of landmark attention's pass key (arXiv 2305.16300) and RULER's needles (arXiv
+2404.06654). A text's parts are tokenised apart, so that a text is exactly as long as was asked, and a key has
+the same tokens where it is told and where it is asked for.
 """
 
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from storyloom.memory.errors import InvalidSetting
+from storyloom.generators.longcontext.nouns import NOUNS
+from storyloom.memory.errors import InvalidSetting, InvalidText
 
-_DIGITS = 5
-_KEY = "\n\nThe pass key is {key}. Remember it: {key} is the pass key.\n\n"
-_QUESTION = "\n\nWhat is the pass key? The pass key is"
+Ids = list[int]
+# Gives so many tokens of text in which nothing is hidden.
+Filler = Callable[[int], Ids]
+
+_NOISE = " The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again."
+_INTRO = (
+    "Somewhere in this long text a number is hidden. Find it and remember it; you will be asked for it.\n"
+)
+_DIGITS = (10_000, 99_999)
 
 
 @dataclass(frozen=True, slots=True)
 class Needle:
-    """A text that ends with its pass key.
+    """A text, what should come next, and what might seem to.
 
     Attributes:
-        ids: its tokens, [tokens].
-        answer: index of the first token of the answer, which is the text's end.
-        place: index of the first token of the sentence that tells the key.
-        key: the digits.
+        ids: the text with the hidden key, up to the question's last token.
+        answer: the true key.
+        others: keys of the same form that aren't the answer.
     """
 
-    ids: NDArray[np.int64]
-    answer: int
-    place: int
-    key: str
-
-    @property
-    def prompt(self) -> NDArray[np.int64]:
-        """The text without its answer."""
-        return self.ids[: self.answer]
+    ids: Ids
+    answer: Ids
+    others: tuple[Ids, ...]
 
 
-def pass_key(
-    tokenizer: Any, filler: NDArray[Any], tokens: int, depth: float, random: np.random.Generator
+def encode(tokenizer: Any, text: str) -> Ids:
+    """A text's tokens, without any special one."""
+    ids: Ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    return ids
+
+
+def noise(tokenizer: Any) -> Filler:
+    """The same few sentences again and again: nothing in them can be confused with a key."""
+    once = encode(tokenizer, _NOISE)
+
+    def fill(tokens: int) -> Ids:
+        return (once * (tokens // len(once) + 1))[:tokens]
+
+    return fill
+
+
+def prose(tokens: NDArray[Any], chance: random.Random) -> Filler:
+    """Real text, from another place at each call.
+
+    Args:
+        tokens: of one or more books, one after another.
+        chance: draws the place.
+
+    Raises:
+        InvalidText: by the filler, where the text is shorter than what is asked of it.
+    """
+
+    def fill(count: int) -> Ids:
+        if count > len(tokens):
+            raise InvalidText(
+                f"The text has {len(tokens):,} tokens, but {count:,} are to be filled. Give longer books, or "
+                "ask for a shorter length."
+            )
+        start = chance.randint(0, len(tokens) - count)
+        ids: Ids = np.asarray(tokens[start : start + count]).astype(int).tolist()
+        return ids
+
+    return fill
+
+
+def passkey(
+    tokenizer: Any, filler: Filler, *, length: int, depth: float, chance: random.Random, others: int = 4
 ) -> Needle:
-    """Hide a pass key in filler.
+    """A text with one number in it, which is asked for at the end.
 
     Args:
         tokenizer: the model's.
-        filler: tokens of a book; it is repeated where it is too short.
-        tokens: of the whole text, answer included.
-        depth: where the key is told, from 0 (at the beginning) to 1 (just before the question).
-        random: draws the key.
+        filler: gives the text around.
+        length: tokens of the text and its answer together.
+        depth: where the number is, from 0, the text's beginning, to 1, its end.
+        chance: draws the numbers.
+        others: how many wrong numbers to give beside; none of them is in the text.
 
     Raises:
-        InvalidSetting: the text is too short for the key and the question.
+        InvalidSetting: the length doesn't hold the question.
     """
-    key = "".join(str(digit) for digit in random.integers(0, 10, _DIGITS))
-    told, question, answer = (_ids(tokenizer, text) for text in (_KEY.format(key=key), _QUESTION, f" {key}"))
-    room = tokens - len(told) - len(question) - len(answer)
-    if room < 0:
+    keys = [encode(tokenizer, f" {number}") for number in chance.sample(range(*_DIGITS), 1 + others)]
+    statement = [
+        *encode(tokenizer, "\nThe pass key is"),
+        *keys[0],
+        *encode(tokenizer, ". Remember it:"),
+        *keys[0],
+        *encode(tokenizer, " is the pass key.\n"),
+    ]
+    question = encode(tokenizer, "\nWhat is the pass key? The pass key is")
+    room = length - len(keys[0])
+    ids = _hidden(encode(tokenizer, _INTRO), [(depth, statement)], question, filler, room)
+    return Needle(ids, keys[0], tuple(keys[1:]))
+
+
+def key_values(
+    tokenizer: Any, filler: Filler, *, length: int, depth: float, chance: random.Random, pairs: int = 5
+) -> Needle:
+    """A text with several numbered things in it, one of whose numbers is asked for; see ``passkey``.
+
+    Args:
+        tokenizer: the model's.
+        filler: gives the text around.
+        length: tokens of the text and its answer together.
+        depth: where the asked one is; the others are anywhere.
+        chance: draws things, numbers and places.
+        pairs: how many things have a number; those of the others are the wrong answers.
+
+    Raises:
+        InvalidSetting: the length doesn't hold the statements.
+    """
+    keys = chance.sample(NOUNS, pairs)
+    values = [encode(tokenizer, f" {number}") for number in chance.sample(range(*_DIGITS), pairs)]
+    depths = [depth, *(chance.random() for _ in range(pairs - 1))]
+    statements = [
+        (place, [*encode(tokenizer, f"\nThe number of the {key} is"), *value, *encode(tokenizer, ".\n")])
+        for place, key, value in zip(depths, keys, values, strict=True)
+    ]
+    question = encode(tokenizer, f"\nWhat is the number of the {keys[0]}? The number of the {keys[0]} is")
+    room = length - len(values[0])
+    ids = _hidden(encode(tokenizer, _INTRO), statements, question, filler, room)
+    return Needle(ids, values[0], tuple(values[1:]))
+
+
+KINDS: dict[str, Callable[..., Needle]] = {"passkey": passkey, "key_values": key_values}
+
+
+def _hidden(
+    intro: Ids, statements: Sequence[tuple[float, Ids]], question: Ids, filler: Filler, length: int
+) -> Ids:
+    """Intro, filler with the statements at their depths, and question: so many tokens in all."""
+    least = len(intro) + len(question) + sum(len(statement) for _, statement in statements)
+    if length < least:
         raise InvalidSetting(
-            f"A text of {tokens:,} tokens has no room for a pass key, which takes {tokens - room}. Ask for "
-            "longer ones."
+            f"A text of {length} tokens can't hold what is to be hidden in it; it needs at least {least}."
         )
-    hay = np.resize(np.asarray(filler, dtype=np.int64), room)
-    place = min(room, max(0, round(depth * room)))
-    ids = np.concatenate([hay[:place], told, hay[place:], question, answer])
-    return Needle(ids, tokens - len(answer), place, key)
-
-
-def _ids(tokenizer: Any, text: str) -> NDArray[np.int64]:
-    return np.array(tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int64)
+    around = filler(length - least)
+    ids, taken = list(intro), 0
+    for depth, statement in sorted(statements, key=lambda pair: pair[0]):
+        place = round(depth * len(around))
+        ids += [*around[taken:place], *statement]
+        taken = place
+    return [*ids, *around[taken:], *question]

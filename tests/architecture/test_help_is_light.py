@@ -96,4 +96,5 @@ def test_every_command_of_the_contract_is_there() -> None:
         "models list",
         "models pull",
         "models convert",
+        "models train",
     }

@@ -1,7 +1,9 @@
 """Adapts a long-context model to books, in slices of minutes that go on where the last one ended.
 
-- ``plan``: what is trained how; ``books``: which tokens come next; ``losses``: what is made small.
+- ``plan``: what is trained how; ``books`` and ``hidden_keys``: which tokens come next.
+- ``losses``: what is made small; ``teaching``: the same where another model teaches.
 - ``weights``: which weights learn, and by which optimizer; ``carry``: the memory between two segments.
-- ``loop``: one step after another; ``checkpoint``: what the next slice needs; ``log``: the loss, drawn.
+- ``loop``: one step after another; ``recompute``: how long segments fit the memory.
+- ``checkpoint``: what the next slice needs; ``log``: the loss, drawn; ``saving``: the trained model.
 - ``run``: the whole, from a folder into the same folder.
 """

@@ -25,7 +25,7 @@ class Logged:
         loss: in nats a token.
         rate: what the learning rates were multiplied by.
         seconds: what it took.
-        needles: whether it read texts with a pass key, so that its loss is of the key alone.
+        needles: whether it read texts with hidden keys, so that its loss is of a key alone.
     """
 
     step: int
@@ -62,7 +62,7 @@ class Log:
         lines = {"step": _points(books), f"mean of {_SMOOTH} steps": _means(books)}
         needles = [line for line in self.lines if line.needles]
         if needles:
-            lines["pass key, mean"] = _means(needles)
+            lines["hidden keys, mean"] = _means(needles)
         try:
             self._write(self.picture, line_chart("Loss", "tokens", "nats a token", lines))
         except ModelUnavailable as error:

@@ -17,9 +17,9 @@ from transformers import PreTrainedModel
 
 from storyloom.generators.longcontext.corpus import Corpus
 from storyloom.generators.longcontext.modeling import LongContextForCausalLM
-from storyloom.generators.longcontext.needles import pass_key
-from storyloom.generators.longcontext.training.books import IGNORED, Segment, Shelf, segment
+from storyloom.generators.longcontext.training.books import Segment, Shelf
 from storyloom.generators.longcontext.training.carry import Carry
+from storyloom.generators.longcontext.training.hidden_keys import HiddenKeys
 from storyloom.generators.longcontext.training.log import Logged
 from storyloom.generators.longcontext.training.losses import next_token_loss
 from storyloom.generators.longcontext.training.plan import Plan, rate_at
@@ -30,7 +30,6 @@ from storyloom.memory.errors import InvalidSetting
 
 # Tokens of a step from which on layers are read twice rather than kept in memory.
 _LONG = 8192
-_NEEDLE_KIND = 1  # keeps a needle's random numbers apart from other draws of the same seed
 
 OnStep = Callable[[Logged], None]
 
@@ -81,8 +80,7 @@ class Training:
     ):
         self.plan = plan
         self.steps, self.tokens = 0, 0
-        self._corpus, self._tokenizer = corpus, tokenizer
-        self._check_needles()
+        self._keys = _hidden_keys(corpus, plan, tokenizer)
         self.model: Any = model.train()
         self._learning = Learning(model, plan)
         self._shelf = Shelf(corpus, plan.rows, plan.seed)
@@ -121,8 +119,10 @@ class Training:
         """
         began = time.monotonic()
         length = self.plan.length_at(self.tokens, self.total)
-        needles = self._needles_next()
-        part = (self._needles(length) if needles else self._shelf.next(length)).to(self.model.device)
+        keys = self._keys if self._needles_next() else None
+        needles = keys is not None
+        part = self._shelf.next(length) if keys is None else keys.segment(self.steps, self.plan.rows, length)
+        part = part.to(self.model.device)
         # A model with dropout draws the same in a training that was stopped between.
         torch.manual_seed(_mixed(self.plan.seed, self.steps))
         loss = self._loss(part, alone=needles)
@@ -199,35 +199,10 @@ class Training:
         single = self.model.dtype == torch.float32  # and not float64, as where bits are compared
         return torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu" and single)
 
-    def _check_needles(self) -> None:
-        """Refuse now what would fail at some later step."""
-        if self.plan.needles and self._tokenizer is None:
-            raise InvalidSetting("Texts with needles need the model's tokenizer. Give it.")
-        if self.plan.needles:
-            pass_key(self._tokenizer, self._corpus.tokens[:1], min(self.plan.lengths), 0, self._random())
-
     def _needles_next(self) -> bool:
-        return bool(self._random().random() < self.plan.needles)
-
-    def _needles(self, length: int) -> Segment:
-        """Texts with a pass key, of which only the answer is to be learned."""
-        random = self._random()
-        random.random()  # that which said that needles come
-        parts, answers = [], []
-        for _ in range(self.plan.rows):
-            start = int(random.integers(len(self._corpus.tokens)))
-            filler = np.asarray(self._corpus.tokens[start : start + length])
-            needle = pass_key(self._tokenizer, filler, length + 1, random.random(), random)
-            parts.append(torch.from_numpy(needle.ids))
-            answers.append(needle.answer)
-        made = segment(parts, torch.ones(self.plan.rows, dtype=torch.bool))
-        for row, answer in enumerate(answers):
-            made.labels[row, : answer - 1] = IGNORED
-        return made
-
-    def _random(self) -> np.random.Generator:
-        """The same for a step whether or not the training was stopped before it."""
-        return np.random.default_rng([self.plan.seed, _NEEDLE_KIND, self.steps])
+        """Whether the step reads hidden keys; the same however often the training was stopped before it."""
+        drawn = np.random.default_rng([self.plan.seed, self.steps]).random()
+        return bool(drawn < self.plan.needles)
 
 
 def train(
@@ -244,6 +219,17 @@ def train(
     training.run(on_step=on_step)
     training.finish()
     return training
+
+
+def _hidden_keys(corpus: Corpus, plan: Plan, tokenizer: Any) -> HiddenKeys | None:
+    if not plan.needles:
+        return None
+    if tokenizer is None:
+        raise InvalidSetting("Texts with hidden keys need the model's tokenizer. Give it.")
+    made = HiddenKeys(corpus, tokenizer, plan.seed)
+    for length in plan.lengths:
+        made.check(length)
+    return made
 
 
 def _changed_layers(model: PreTrainedModel) -> list[int]:

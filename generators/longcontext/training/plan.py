@@ -29,7 +29,7 @@ class Plan:
         backbone_rate: their learning rate; None for 2e-5, or 2e-4 for LoRA's factors, which take ten times
             what the weights take.
         optimizer: ``adamw``, or ``muon`` for the matrices of the stack (and AdamW for the rest).
-        needles: share of the steps that read a text with a pass key in it, from 0 to below 1.
+        needles: share of the steps that read texts with hidden keys, from 0 to below 1.
         teacher: SPEC's target of the model whose logits and layers are to be met; empty to learn from the
             text.
         seed: what the books' order and new factors are drawn from.
