@@ -112,9 +112,9 @@ def test_loads_once_from_many_threads(folder: Path, monkeypatch: pytest.MonkeyPa
     loads: list[str] = []
     real = hf_loading.load
 
-    def counting(target: str) -> hf_loading.Loaded:
+    def counting(target: str, **options: Any) -> hf_loading.Loaded:
         loads.append(target)
-        return real(target)
+        return real(target, **options)
 
     monkeypatch.setattr("storyloom.generators.hugging_face.load", counting)
     model = HuggingFaceModel(str(folder), name="hf:tiny", threads=1)
@@ -130,11 +130,11 @@ def test_loads_while_nothing_else_does_by_transformers(folder: Path, monkeypatch
     real = hf_loading.load
     others: list[bool] = []
 
-    def watched(target: str) -> hf_loading.Loaded:
+    def watched(target: str, **options: Any) -> hf_loading.Loaded:
         other = threading.Thread(target=lambda: others.append(TRANSFORMERS.acquire(blocking=False)))
         other.start()
         other.join()
-        return real(target)
+        return real(target, **options)
 
     monkeypatch.setattr("storyloom.generators.hugging_face.load", watched)
     HuggingFaceModel(str(folder), name="hf:tiny", threads=1).load()

@@ -12,7 +12,7 @@ import pytest
 from storyloom.generators import llama_cpp
 from storyloom.generators.gguf_format import GgufHead, read_head
 from storyloom.generators.llama_cpp import LlamaCppModel
-from storyloom.generators.rope import Rope
+from storyloom.generators.rope import Rope, parse_rope
 from storyloom.memory.errors import InvalidSetting, ModelUnavailable, PromptTooLong, UnsupportedRequest
 from storyloom.memory.generation import Message, Reply, Request, Sampling, collect
 
@@ -261,6 +261,21 @@ def test_a_prompt_beyond_the_context_is_refused_with_numbers(model: LlamaCppMode
     tokens = model.count_tokens(text)
     with pytest.raises(PromptTooLong, match=f"{tokens} tokens and 100 more .* holds 1024"):
         write(model, text, 100)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("way", ["linear:8", "yarn:8", "abf:64"])
+def test_another_rope_is_heard_and_the_context_grows(
+    model: LlamaCppModel, starter_weights: Path, way: str
+) -> None:
+    rope = parse_rope(way)
+    other = LlamaCppModel(starter_weights, name="x", context_tokens=9000, slots=1, threads=1, rope=rope)
+    with closing(other):
+        assert other.context_tokens == 9000
+        assert (
+            write(other, max_tokens=40, sampling=GREEDY).text
+            != write(model, max_tokens=40, sampling=GREEDY).text
+        )
 
 
 @pytest.mark.model
