@@ -4,7 +4,7 @@ Windows that slide and states that sum up the past are such; ``hf_together`` ser
 """
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import DynamicCache, StoppingCriteria, StoppingCriteriaList
@@ -16,6 +16,9 @@ from storyloom.generators.prefix_cache import CachedText, PrefixCache, takes_cac
 from storyloom.generators.pump import Emit
 from storyloom.memory.generation import Piece
 
+if TYPE_CHECKING:
+    from storyloom.generators.hf_memory import Memory
+
 
 class Alone:
     """Takes requests by turns, each by the library's own ``generate``.
@@ -24,12 +27,20 @@ class Alone:
         loaded: the model.
         prefixes: what was read before, or None where nothing may be reused.
         threads: CPU threads of torch, or None to leave them as they are.
+        memory: the model's neural memory, where it has one.
     """
 
-    def __init__(self, loaded: Loaded, prefixes: PrefixCache | None, threads: int | None):
+    def __init__(
+        self,
+        loaded: Loaded,
+        prefixes: PrefixCache | None,
+        threads: int | None,
+        memory: "Memory | None" = None,
+    ):
         self._loaded = loaded
         self._prefixes = prefixes if takes_cache(loaded.model) else None
         self._threads = threads
+        self._memory = memory
         self._turn = threading.Lock()
 
     def write(self, task: Task, emit: Emit) -> None:
@@ -38,6 +49,7 @@ class Alone:
         Raises:
             torch.OutOfMemoryError: the model ran out of memory; nothing is kept of what was read.
             ModelFailed: the model left the schema.
+            StateRefused: the request's state is damaged, or of another model or version.
         """
         while not self._turn.acquire(timeout=0.1):
             if emit(Piece("")):
@@ -56,9 +68,24 @@ class Alone:
         with self._turn:
             return
 
-    def _generate(self, task: Task, emit: Emit) -> None:
+    def remember(self, ids: list[int], state: bytes | None) -> bytes:
+        """Wait for a turn, then read tokens into the model's neural memory, which it must have.
+
+        Raises:
+            torch.OutOfMemoryError: the model ran out of memory.
+            StateRefused: the state is damaged, or of another model or version.
+        """
+        assert self._memory is not None
+        with self._turn:
+            self._set_threads()
+            return self._memory.remember(ids, state)
+
+    def _set_threads(self) -> None:
         if self._threads is not None:
             torch.set_num_threads(self._threads)  # counts for each thread that computes
+
+    def _generate(self, task: Task, emit: Emit) -> None:
+        self._set_threads()
         model: Any = self._loaded.model
         settle(model, len(task.ids) + task.request.max_tokens)
         kept = self._taken(task.ids)
@@ -69,7 +96,7 @@ class Alone:
             written = model.generate(
                 prompt,
                 attention_mask=torch.ones_like(prompt),
-                past_key_values=kept.cache if kept else None,
+                past_key_values=kept.cache if kept else self._remembered(task.request.state),
                 max_new_tokens=task.request.max_tokens,
                 do_sample=False,  # the chain draws
                 logits_processor=task.chain,
@@ -79,6 +106,9 @@ class Alone:
             kept.ids = written[0].tolist()
             self._prefixes.keep(kept)
         writing.end(cached)
+
+    def _remembered(self, state: bytes | None) -> DynamicCache | None:
+        return self._memory.cache(state) if self._memory is not None and state is not None else None
 
     def _taken(self, ids: list[int]) -> CachedText | None:
         if self._prefixes is None:

@@ -51,6 +51,10 @@ class Prompts:
             return cast("list[int]", self._tokenizer(rendered, add_special_tokens=False).input_ids)
         return list(self._parts(rendered))
 
+    def text_ids(self, text: str) -> list[int]:
+        """The ids of a text by itself, as of a book's in training: nothing stands before it or after."""
+        return self._plain(text, begin=False)
+
     def continuation(self, prompt: Prompt, text: str) -> list[int]:
         """The ids of a text that goes on from a prompt, without the prompt's own.
 

@@ -8,31 +8,29 @@ import functools
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import LogitsProcessorList
 
-from storyloom.generators.free_memory import cells_for, free_bytes
 from storyloom.generators.hf_alone import Alone
-from storyloom.generators.hf_loading import Loaded, load
-from storyloom.generators.hf_prompts import Prompts
-from storyloom.generators.hf_rows import cell_bytes
+from storyloom.generators.hf_loading import load
+from storyloom.generators.hf_ready import Ready, made_ready
 from storyloom.generators.hf_schema import SchemaConstraint, schema_tokenizer
-from storyloom.generators.hf_together import Together
 from storyloom.generators.hf_writing import Task
 from storyloom.generators.one_at_a_time import TRANSFORMERS
-from storyloom.generators.prefix_cache import PrefixCache
 from storyloom.generators.pump import Emit, pump
 from storyloom.generators.rope import Rope
 from storyloom.generators.sampling_processors import DRY_BREAKERS, processors
 from storyloom.memory.errors import InvalidSetting, ModelFailed, PromptTooLong, UnsupportedRequest
 from storyloom.memory.generation import Piece, Prompt, Request, Sampling
 
+if TYPE_CHECKING:
+    from storyloom.generators.hf_memory import Memory
+
 _DEFAULT_CONTEXT_TOKENS = 8192
-# Beginnings of prompts: every story has several agents, each with its own.
-_KEPT_A_SLOT = 4
+# Stands after every paragraph that is read into a memory, as it does in the books that a memory is trained on.
+_PARAGRAPH_END = "\n\n"
 _MISSING = frozenset({"mirostat", "mirostat_tau", "mirostat_eta"})
 _FEATURES = (frozenset(Sampling.__dataclass_fields__) - _MISSING) | {
     "schema",
@@ -40,22 +38,6 @@ _FEATURES = (frozenset(Sampling.__dataclass_fields__) - _MISSING) | {
     "completion",
     "exact_count",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A loaded model and what belongs to it."""
-
-    loaded: Loaded
-    prompts: Prompts
-    cache: PrefixCache
-    writer: Alone | Together
-
-    @property
-    def vocabulary(self) -> int:
-        """How many scores the model gives for each token."""
-        model: Any = self.loaded.model
-        return int(model.get_output_embeddings().weight.shape[0])
 
 
 class HuggingFaceModel:
@@ -92,7 +74,7 @@ class HuggingFaceModel:
         self._reuse_prefix = reuse_prefix
         self._rope = rope
         self._loading = threading.Lock()
-        self._ready: _Ready | None = None
+        self._ready: Ready | None = None
         self._load_seconds: float | None = None
         self._breaker_ids = functools.lru_cache(4)(self._find_breakers)
         self._schema_tokenizer = functools.lru_cache(1)(self._make_schema_tokenizer)
@@ -114,8 +96,17 @@ class HuggingFaceModel:
 
     @property
     def features(self) -> frozenset[str]:
-        """Everything but mirostat."""
-        return _FEATURES
+        """Everything but mirostat, and ``state`` where the model has a memory; loads the model to know it."""
+        return _FEATURES if self._get().memory is None else _FEATURES | {"state"}
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the model by its memory's config and weights; loads it to know them.
+
+        Raises:
+            UnsupportedRequest: the model has no memory.
+        """
+        return self._memory().fingerprint
 
     @property
     def load_seconds(self) -> float | None:
@@ -148,7 +139,9 @@ class HuggingFaceModel:
         """Write, piece by piece; closing the iterator stops the model.
 
         Raises:
-            UnsupportedRequest: mirostat, a schema that can't be followed, or no token asked for.
+            UnsupportedRequest: mirostat, a schema that can't be followed, no token asked for, or a state
+                that a model without a memory shall begin with.
+            StateRefused: the state is damaged, or of another model or version.
             PromptTooLong: prompt and ``max_tokens`` don't fit ``context_tokens``.
             ModelFailed: the model ran out of memory or broke off.
         """
@@ -159,6 +152,8 @@ class HuggingFaceModel:
             )
         if request.max_tokens < 1:
             raise UnsupportedRequest(f"{request.max_tokens} tokens were asked for. Ask for at least 1.")
+        if request.state is not None:
+            self.check_state(request.state)
         ids = self._get().prompts.ids(request.prompt)
         if len(ids) + request.max_tokens > self.context_tokens:
             raise PromptTooLong(
@@ -170,6 +165,44 @@ class HuggingFaceModel:
                 f"{self._name} can't begin with an empty prompt. Give it a word to go on from."
             )
         return pump(functools.partial(self._write, request, ids))
+
+    def remember(self, text: str, state: bytes | None = None) -> bytes:
+        """Read a paragraph into the memory, at position 0 and in the plain form of a book.
+
+        Raises:
+            UnsupportedRequest: the model has no memory.
+            StateRefused: the state is damaged, or of another model or version.
+            ModelFailed: the model ran out of memory.
+        """
+        self._memory()
+        ready = self._get()
+        assert isinstance(ready.writer, Alone)
+        ids = ready.prompts.text_ids(text + _PARAGRAPH_END)
+        try:
+            return ready.writer.remember(ids, state)
+        except torch.OutOfMemoryError as error:
+            raise ModelFailed(
+                f"{self._name} ran out of memory while it read {len(ids)} tokens of the story into its memory. "
+                "Use a smaller model, or one whose memory has a bound."
+            ) from error
+
+    def check_state(self, state: bytes) -> None:
+        """Refuse a state that the model can't go on with.
+
+        Raises:
+            UnsupportedRequest: the model has no memory.
+            StateRefused: it is damaged, or of another model or version.
+        """
+        self._memory().check(state)
+
+    def _memory(self) -> "Memory":
+        memory = self._get().memory
+        if memory is None:
+            raise UnsupportedRequest(
+                f"{self._name} has no neural memory. Convert it with `storyloom models convert`, or leave the "
+                "state out."
+            )
+        return memory
 
     def _write(self, request: Request, ids: list[int], emit: Emit) -> None:
         """Write one request to its end, in the pump's thread."""
@@ -218,7 +251,7 @@ class HuggingFaceModel:
         pieces = tokenizer.batch_decode([[id_] for id_ in range(len(tokenizer))])
         return frozenset(id_ for id_, piece in enumerate(pieces) if any(text in piece for text in texts))
 
-    def _get(self) -> _Ready:
+    def _get(self) -> Ready:
         with self._loading:
             if self._ready is None:
                 started = time.perf_counter()
@@ -226,20 +259,16 @@ class HuggingFaceModel:
                     torch.set_num_threads(self._threads)
                 with TRANSFORMERS:
                     loaded = load(self._target, rope=self._rope)
-                self._ready = self._made_ready(loaded)
+                self._ready = made_ready(
+                    loaded,
+                    name=self._name,
+                    context=self._context(loaded.trained_context),
+                    slots=self._slots,
+                    threads=self._threads,
+                    reuse_prefix=self._reuse_prefix,
+                )
                 self._load_seconds = time.perf_counter() - started
             return self._ready
-
-    def _made_ready(self, loaded: Loaded) -> _Ready:
-        context = self._context(loaded.trained_context)
-        size = cell_bytes(loaded.model)
-        cells = cells_for(size, context, self._slots, free_bytes(loaded.model.device)) if size else context
-        cache = PrefixCache(cells, most_kept=_KEPT_A_SLOT * self._slots)
-        prefixes = cache if self._reuse_prefix else None
-        writer: Alone | Together = Alone(loaded, prefixes, self._threads)
-        if size is not None:
-            writer = Together(loaded, prefixes, self._threads, rows=self._slots, cells=cells)
-        return _Ready(loaded, Prompts(loaded.tokenizer, self._name), cache, writer)
 
     def _context(self, trained: int | None) -> int:
         most = trained or _DEFAULT_CONTEXT_TOKENS

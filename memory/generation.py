@@ -58,6 +58,8 @@ class Request:
         seed: equal seeds and prompts give equal text where the engine can promise it.
         sampling: how tokens are drawn.
         schema: a JSON schema that the whole text must satisfy, or None.
+        state: what the model's neural memory holds before the prompt, by ``RememberingModel.remember``;
+            None for nothing.
     """
 
     prompt: Prompt
@@ -66,6 +68,7 @@ class Request:
     seed: int | None = None
     sampling: Sampling = field(default_factory=Sampling)
     schema: Mapping[str, Any] | None = None
+    state: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """What the story needs from the outside, as Protocols. Implementations live in other rooms."""
 
 from collections.abc import Generator, Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from storyloom.memory.generation import Likelihood, Piece, Prompt, Request
 
@@ -28,7 +28,10 @@ class TextModel(Protocol):
 
     @property
     def features(self) -> frozenset[str]:
-        """What can be asked: ``schema``, ``prefill``, ``completion`` and ``Sampling``'s field names."""
+        """What can be asked: ``schema``, ``prefill``, ``completion``, ``state`` and ``Sampling``'s field names.
+
+        A model with ``state`` is a ``RememberingModel``.
+        """
         ...
 
     def stream(self, request: Request) -> Iterator[Piece]:
@@ -47,6 +50,37 @@ class TextModel(Protocol):
 
     def close(self) -> None:
         """Free the engine; calling it twice is harmless."""
+        ...
+
+
+@runtime_checkable
+class RememberingModel(TextModel, Protocol):
+    """A text model with a neural memory: it reads a text once and goes on from what it keeps of it."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the model and its memory's form: a state is of no use to a model with another."""
+        ...
+
+    def remember(self, text: str, state: bytes | None = None) -> bytes:
+        """Read a text into the memory; the same text and state always give the same bytes.
+
+        Args:
+            text: what comes next in the story.
+            state: what was read before; None for nothing. It isn't changed.
+
+        Raises:
+            StateRefused: the state is damaged, or of another model or version.
+            ModelFailed: the model ran out of memory.
+        """
+        ...
+
+    def check_state(self, state: bytes) -> None:
+        """Refuse a state that the model can't go on with.
+
+        Raises:
+            StateRefused: it is damaged, or of another model or version.
+        """
         ...
 
 

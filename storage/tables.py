@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     ForeignKeyConstraint,
     Index,
+    LargeBinary,
     MetaData,
     UniqueConstraint,
     text,
@@ -292,6 +293,36 @@ class TaskRow(Row, table=True):
     cancelling: bool
     created_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class NeuralStateRow(Row, table=True):
+    """A model's own memory after a step. What no longer has its bytes tells how large and slow it was.
+
+    The bytes stand last: reading the rest doesn't touch them.
+    """
+
+    __tablename__ = "neural_state"
+    __table_args__ = (
+        ForeignKeyConstraint(["strand_id", "depth"], ["step.strand_id", "step.depth"], ondelete="CASCADE"),
+        Index(
+            "ix_neural_state_kept",
+            "strand_id",
+            "depth",
+            "size",
+            sqlite_where=text("data IS NOT NULL"),
+            postgresql_where=text("data IS NOT NULL"),
+        ),
+    )
+
+    strand_id: str = Field(primary_key=True)
+    depth: int = Field(primary_key=True)
+    fingerprint: str = Field(primary_key=True)
+    model: str
+    digest: str
+    size: int = Field(sa_type=BigInteger)
+    seconds: float
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    data: bytes | None = Field(default=None, sa_type=LargeBinary)
 
 
 class CallRow(Row, table=True):

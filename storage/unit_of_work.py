@@ -13,6 +13,7 @@ from storyloom.storage.chapters import Chapters
 from storyloom.storage.documents import Documents
 from storyloom.storage.jobs import Jobs
 from storyloom.storage.lore import Lore
+from storyloom.storage.neural_states import NeuralStates
 from storyloom.storage.passages import Passages
 from storyloom.storage.progress import Progress
 from storyloom.storage.proposals import Proposals
@@ -48,6 +49,7 @@ class UnitOfWork:
     provenance: ProvenanceRecords
     proposals: Proposals
     stale: StaleMarks
+    neural_states: NeuralStates
 
     def __init__(
         self, engine: Engine, *, vectors: VectorCache, clock: Callable[[], datetime], writes: bool
@@ -74,6 +76,7 @@ class UnitOfWork:
         self.provenance = ProvenanceRecords(self._session)
         self.proposals = Proposals(self._session)
         self.stale = StaleMarks(self._session)
+        self.neural_states = NeuralStates(self._session)
         return self
 
     def __exit__(

@@ -6,6 +6,7 @@ of; the two turn into each other without losing a bit.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -81,37 +82,56 @@ def read(model: LongContextForCausalLM, ids: Tensor, state: State | None, *, at_
     return state_dict_of(cache, model.config)
 
 
-def state_bytes(state: State, model: LongContextForCausalLM) -> bytes:
-    """Turn a state into safetensors bytes that say which model they are of."""
-    told = {"format": _FORMAT, "version": _VERSION, "model": fingerprint(model)}
-    told["family"] = model.config.model_type
-    return save({name: held.cpu().contiguous() for name, held in state.items()}, metadata=told)
+def state_bytes(state: State, model: LongContextForCausalLM, *, mark: str | None = None) -> bytes:
+    """Turn a state into safetensors bytes that say which model they are of; equal states give equal bytes.
+
+    Args:
+        state: of ``state_dict_of``.
+        model: that it is of.
+        mark: the model's fingerprint, where it is known already.
+    """
+    state = {name: held.cpu().contiguous() for name, held in state.items()}
+    told = {
+        "version": _VERSION,
+        "family": model.config.model_type,
+        "model": mark or fingerprint(model),
+        "sum": _sum(state),
+    }
+    # In one value: safetensors writes several in no order.
+    return save(state, metadata={_FORMAT: json.dumps(told)})
 
 
-def state_from(data: bytes, model: LongContextForCausalLM) -> State:
+def state_from(data: bytes, model: LongContextForCausalLM, *, mark: str | None = None) -> State:
     """Turn bytes of ``state_bytes`` back into a state.
+
+    Args:
+        data: the bytes.
+        model: that shall go on with it.
+        mark: the model's fingerprint, where it is known already.
 
     Raises:
         StateRefused: they are damaged, or of another model or version.
     """
-    told = _metadata(data)
-    if told.get("format") != _FORMAT:
-        raise StateRefused("These bytes are no memory of a model. Rebuild the story's memory.")
+    told = _told(data)
     if told.get("version") != _VERSION:
         raise StateRefused(
             f"This memory has format {told.get('version')}, but this version of Storyloom reads {_VERSION}. "
             "Use the version that wrote it, or rebuild the story's memory."
         )
-    if told.get("family") != model.config.model_type or told.get("model") != fingerprint(model):
+    mark = mark or fingerprint(model)
+    if told.get("family") != model.config.model_type or told.get("model") != mark:
         raise StateRefused(
             f"This memory is of another model ({told.get('family')} {told.get('model', '')[:12]}), not of "
-            f"{model.config.model_type} {fingerprint(model)[:12]}. Go on with the model that the story was "
+            f"{model.config.model_type} {mark[:12]}. Go on with the model that the story was "
             "written with, or rebuild the story's memory with this one."
         )
     try:
-        return dict(load(data))
+        state = dict(load(data))
     except SafetensorError as error:
         raise StateRefused(_damaged(error)) from error
+    if told.get("sum") != _sum(state):
+        raise StateRefused(_damaged(ValueError("its checksum is another")))
+    return state
 
 
 def fingerprint(model: LongContextForCausalLM) -> str:
@@ -123,10 +143,21 @@ def fingerprint(model: LongContextForCausalLM) -> str:
     config = {key: value for key, value in model.config.to_dict().items() if key not in _ELSEWHERE}
     digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
     for index in sorted(model.config.memory_layers or ()):
-        for name, weight in sorted(model.model.layers[index].state_dict().items()):
-            digest.update(name.encode())
-            digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        _take_in(digest, model.model.layers[index].state_dict())
     return digest.hexdigest()
+
+
+def _sum(state: State) -> str:
+    """SHA-256 over the tensors, in hexadecimal: safetensors itself doesn't see a bit that has changed."""
+    digest = hashlib.sha256()
+    _take_in(digest, state)
+    return digest.hexdigest()
+
+
+def _take_in(digest: Any, tensors: Mapping[str, Tensor]) -> None:
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
 
 
 def _put(cells: Cells, name: str, held: Tensor) -> None:
@@ -136,12 +167,15 @@ def _put(cells: Cells, name: str, held: Tensor) -> None:
         cells.tensors[name] = held
 
 
-def _metadata(data: bytes) -> dict[str, str]:
-    """The head of safetensors bytes: a length, then JSON."""
+def _told(data: bytes) -> dict[str, str]:
+    """What safetensors bytes say of themselves: a length, then JSON."""
     length = int.from_bytes(data[:8], "little")
     try:
         head = json.loads(data[8 : 8 + length])
-        return dict(head.get("__metadata__") or {})
+        told = (head.get("__metadata__") or {}).get(_FORMAT)
+        if told is None:
+            raise StateRefused("These bytes are no memory of a model. Rebuild the story's memory.")
+        return dict(json.loads(told))
     except (ValueError, AttributeError, TypeError) as error:
         raise StateRefused(_damaged(error)) from error
 

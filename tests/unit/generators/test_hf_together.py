@@ -14,7 +14,7 @@ import pytest
 import torch
 from transformers import MistralConfig, MistralForCausalLM
 
-from storyloom.generators import hugging_face
+from storyloom.generators import hf_ready
 from storyloom.generators.hf_rows import Rows, cell_bytes
 from storyloom.generators.hf_schema import SchemaConstraint
 from storyloom.generators.hf_together import Together

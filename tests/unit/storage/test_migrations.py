@@ -126,7 +126,7 @@ def test_a_newer_database_is_refused_and_left_alone(database: Database, database
     with database._writer.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     assert "9999" in database.check()[0]
-    with pytest.raises(StoreUnavailable, match=r"schema 9999.*up to 0003.*Update Storyloom"):
+    with pytest.raises(StoreUnavailable, match=r"schema 9999.*up to 0004.*Update Storyloom"):
         Database(database_url)
     with database._engine.connect() as connection:
         assert migrations.stored_revision(connection) == "9999"

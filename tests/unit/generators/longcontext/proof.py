@@ -216,6 +216,16 @@ class Proof:
         with pytest.raises(StateRefused, match=r"damaged|no memory"):
             state_from(data[:cut], model)
 
+    def test_a_state_with_one_changed_bit_is_refused(self, model: LongContextForCausalLM) -> None:
+        data = bytearray(state_bytes(read(model, tokens(1, 9), None), model))
+        data[-1] ^= 1
+        with pytest.raises(StateRefused, match="damaged"):
+            state_from(bytes(data), model)
+
+    def test_equal_states_are_equal_bytes(self, model: LongContextForCausalLM) -> None:
+        one, other = (state_bytes(read(model, tokens(1, 9), None), model) for _ in range(2))
+        assert one == other
+
     def test_it_is_saved_and_loaded(self, model: LongContextForCausalLM, tmp_path: Path) -> None:
         model.save_pretrained(tmp_path)
         again: Any = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float64)
