@@ -66,7 +66,7 @@ class Castings:
             InvalidSetting: the SPEC is malformed or the profile unknown.
             ModelUnavailable: the model can't be loaded.
         """
-        spec = self._others.get("writer") or spec or self._writer
+        spec = self._writers(spec)
         writer = self.model(spec)
         profile = profile_for(writer, self._profile)
         profile = replace(profile, writing=replace(profile.writing, **(sampling or {})))
@@ -90,9 +90,19 @@ class Castings:
         Raises:
             InvalidSetting, ModelUnavailable: as ``cast``.
         """
-        spec = self._others.get("writer") or spec or self._writer
-        model = self.model(self._others.get("memory_keeper", spec))
+        model = self.model(self._others.get("memory_keeper", self._writers(spec)))
         return MemoryKeeper(model, profile_for(model, self._profile), self.templates)
+
+    def writer(self, spec: str | None = None) -> TextModel:
+        """The model that writes, where ``spec`` or the setting names it; no agent's other model is loaded.
+
+        Raises:
+            InvalidSetting, ModelUnavailable: as ``cast``.
+        """
+        return self.model(self._writers(spec))
+
+    def _writers(self, spec: str | None) -> str:
+        return self._others.get("writer") or spec or self._writer
 
     def model(self, spec: str) -> TextModel:
         """The text model of a SPEC, made at the first call."""

@@ -1,7 +1,8 @@
 """Rebuilding: what edits made stale is made again, in the order of the steps; it can stop and go on.
 
-Only an edited paragraph's own note needs the model. The pages of memory after it are replayed: each
-step's own additions and omissions on top of the page before, so that no other sentence changes.
+Only an edited paragraph's own note needs the memory keeper. The pages of memory after it are replayed: each
+step's own additions and omissions on top of the page before, so that no other sentence changes. A neural
+memory needs the model that it is of, which reads the paragraphs again.
 """
 
 from collections import defaultdict
@@ -14,9 +15,11 @@ from storyloom.app.castings import Castings
 from storyloom.app.embedding import Embedding
 from storyloom.app.events import Cancelled, Listener
 from storyloom.app.memory_page import REBUILT_MEMORY, PageBefore, change_of, page_at
+from storyloom.app.neural_memory import NeuralMemory
 from storyloom.app.shelf import Shelf, revision
 from storyloom.app.story_settings import approves_memory
 from storyloom.app.summaries import refresh_summaries
+from storyloom.memory.neural import NeuralState
 from storyloom.memory.page_changes import replayed, without_notes_of
 from storyloom.memory.repetition import StoryIndex
 from storyloom.memory.story import MemoryChange, Origin, ShortMemory, Stale, StalePart, Step, Story, Strand
@@ -30,12 +33,16 @@ _Marks = Mapping[int, Sequence[Stale]]  # by depth
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
-    """How much was made again: notes by the model, pages by replay, vectors; ``kept`` is by hand."""
+    """How much was made again: notes by the model, pages by replay, vectors, neural states.
+
+    ``kept`` pages are by hand.
+    """
 
     notes: int = 0
     pages: int = 0
     kept: int = 0
     vectors: int = 0
+    states: int = 0
 
     def __add__(self, other: "Rebuilt") -> "Rebuilt":
         """Both together."""
@@ -44,6 +51,7 @@ class Rebuilt:
             pages=self.pages + other.pages,
             kept=self.kept + other.kept,
             vectors=self.vectors + other.vectors,
+            states=self.states + other.states,
         )
 
 
@@ -83,17 +91,24 @@ class Rebuilding:
         shelf: whose stories.
         castings: makes the memory keeper.
         embedding: makes vectors.
+        neural: makes neural states.
     """
 
-    def __init__(self, shelf: Shelf, castings: Castings, embedding: Embedding) -> None:
+    def __init__(self, shelf: Shelf, castings: Castings, embedding: Embedding, neural: NeuralMemory) -> None:
         self._shelf = shelf
         self._castings = castings
         self._embedding = embedding
+        self._neural = neural
 
-    def needs_model(self, reference: str, strand: str | None = None) -> bool:
-        """Whether an edited paragraph's note is stale: all else is made again without a text model."""
+    def needs_keeper(self, reference: str, strand: str | None = None) -> bool:
+        """Whether an edited paragraph's note is stale, which the memory keeper's model makes again."""
         _, line = self._shelf.find(reference, strand)
         return any(_is_note(marks) for marks in self._marks(line).values())
+
+    def stale_states(self, reference: str, strand: str | None = None) -> list[NeuralState]:
+        """The neural states that are of texts that changed since; the writer's model makes them again."""
+        _, line = self._shelf.find(reference, strand)
+        return self._neural.stale(line)
 
     def rebuild(
         self, reference: str, listener: Listener, strand: str | None = None, *, model: str | None = None
@@ -105,11 +120,15 @@ class Rebuilding:
 
         Raises:
             Cancelled: the listener asked to stop.
-            ModelUnavailable, ModelFailed: a note can't be made; everything before it stands.
+            ModelUnavailable, ModelFailed: a note or a neural state can't be made; all before it stands.
         """
         story, line = self._shelf.find(reference, strand)
         made = self._pages(story, line, listener, model)
-        return made + Rebuilt(vectors=self._embedding.fill(line, listener))
+        made += Rebuilt(vectors=self._embedding.fill(line, listener))
+        if self._neural.stale(line):
+            writer = self._castings.writer(model or story.settings.get("model"))
+            made += Rebuilt(states=self._neural.rebuild(line, writer, listener))
+        return made
 
     def _pages(self, story: Story, line: Strand, listener: Listener, model: str | None) -> Rebuilt:
         made = Rebuilt()

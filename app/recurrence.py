@@ -21,6 +21,7 @@ from storyloom.app.indexes import Indexes
 from storyloom.app.leases import Lease, Leases
 from storyloom.app.lore import LoreKeeper
 from storyloom.app.memory_page import page_at
+from storyloom.app.neural_memory import NeuralMemory, Read, memory_of
 from storyloom.app.profiles import Profile
 from storyloom.app.recalling import Recalling
 from storyloom.app.story_settings import approves_memory, rule_of
@@ -29,6 +30,7 @@ from storyloom.memory.errors import ModelFailed, StepConflict
 from storyloom.memory.ports import Embedder, TextModel
 from storyloom.memory.recall import RecallRule
 from storyloom.memory.recall_query import next_step
+from storyloom.memory.repetition import StoryIndex
 from storyloom.memory.story import (
     Call,
     Chapter,
@@ -114,6 +116,7 @@ class _Written:
     offer: Offer
     calls: tuple[Call, ...]
     chapter: str
+    read: Read | None
 
 
 class Recurrence:
@@ -127,12 +130,14 @@ class Recurrence:
     Attributes:
         recalling: searches the past.
         lore: scans a story's lore for each step.
+        neural: what the writers' models remember.
     """
 
     def __init__(self, *, database: Database, embedder: Embedder, rule: RecallRule) -> None:
         self._database = database
         self.recalling = Recalling(database=database, embedder=embedder, rule=rule)
         self.lore = LoreKeeper(database=database, embedder=embedder)
+        self.neural = NeuralMemory(database)
         self._leases = Leases(database)
         self._indexes = Indexes(database)
 
@@ -164,8 +169,12 @@ class Recurrence:
     def _step(self, strand: Strand, wish: Wish, seed: int, cast: Cast, listener: "_Journalling") -> Step:
         started = time.monotonic()
         past = self._load(strand)
-        scene = self._scene(past, strand, derived_seed(seed, past.depth))
+        told = self._indexes.of(strand.id, depth=past.depth - 1, version=past.story.version)
+        scene = self._scene(past, told.index, derived_seed(seed, past.depth))
         scene = replace(scene, chapter=wish.chapter, words=wish.words)
+        model = memory_of(cast.text_model)
+        before = self.neural.before(strand, told.depth, told.digest, model, listener) if model else None
+        scene = replace(scene, state=before.data if before else None)
         scene, planning = self._offered(scene, wish, cast, listener)
         plan, choosing = self._plan(scene, wish, cast)
         listener.on_plan(plan.text, past.depth)
@@ -175,8 +184,11 @@ class Recurrence:
         draft, update, offer = self._write(scene, cast, listener)
         chapter, titling = cast.planner.chapter_title(scene) if wish.opens else ("", ())
         calls = (*planning, *choosing, *draft.calls, *update.calls, *offer.calls, *titling)
-        written = _Written(plan, draft, update, offer, calls, chapter)
         listener.on_stage("saving", past.depth)
+        read = None
+        if model and before:
+            read = self.neural.read(before, draft.paragraph, strand.id, model, listener)
+        written = _Written(plan, draft, update, offer, calls, chapter, read)
         step = self._assemble(strand, scene, written, cast, time.monotonic() - started)
         self._commit(step, written, listener.lease)
         self._indexes.add(step)
@@ -198,7 +210,7 @@ class Recurrence:
         earlier = tuple(text for _, text in recent)
         return _Past(story, head, page_at(story, own, head).memory, segments, tuple(plans), earlier)
 
-    def _scene(self, past: _Past, strand: Strand, seed: int) -> Scene:
+    def _scene(self, past: _Past, index: StoryIndex, seed: int) -> Scene:
         return Scene(
             story=past.story,
             depth=past.depth,
@@ -208,7 +220,7 @@ class Recurrence:
             earlier=past.earlier,
             recalled=(),
             recent_plans=past.recent_plans,
-            index=self._indexes.of(strand.id, depth=past.depth - 1, version=past.story.version),
+            index=index,
             seed=seed,
             offered=past.head.plans if past.head else (),
         )
@@ -313,6 +325,10 @@ class Recurrence:
                         dropped=proposed.dropped,
                     )
                 )
+            if written.read:
+                known = written.read.known
+                work.neural_states.put(known, written.read.data if known.is_kept else None)
+                work.neural_states.thin_out(step.strand_id, step.depth)
             work.jobs.finish(lease.job.id, lease.job.worker, JobState.DONE)
             work.commit()
 

@@ -23,6 +23,7 @@ from storyloom.app.sampling import sampling_of
 from storyloom.app.shelf import Shelf, new_id
 from storyloom.app.story_settings import StorySettings
 from storyloom.memory.errors import InvalidText
+from storyloom.memory.neural import NeuralState
 from storyloom.memory.story import Job, Progress, Provenance, Step, Story, StorySummary, Strand
 from storyloom.storage import formats
 
@@ -77,7 +78,7 @@ class Studio:
         self.editing = Editing(shelf)
         self.settings = StorySettings(shelf, recurrence.recalling.rule)
         self.lore = LoreShelf(shelf, recurrence.lore)
-        self.rebuilding = Rebuilding(shelf, castings, embedding)
+        self.rebuilding = Rebuilding(shelf, castings, embedding, recurrence.neural)
         self.influence = Influence(shelf, castings.templates, castings.scorer)
 
     def of_owner(self, owner: str) -> "Studio":
@@ -191,6 +192,11 @@ class Studio:
         with self._database.unit_of_work(write=False) as work:
             first = 1 if last is None else max(1, work.steps.depth(line.id) - last + 1)
             return Written(story=story, strand=line, steps=tuple(work.steps.path(line.id, first=first)))
+
+    def neural_states(self, reference: str, strand: str | None = None) -> dict[int, NeuralState]:
+        """What is known of the neural memory after each step of a strand, by depth, without the memory."""
+        _, line = self._shelf.find(reference, strand)
+        return self._recurrence.neural.states(line)
 
     def progress(self, reference: str, strand: str | None = None) -> Progress:
         """How far a strand is written; no text is read."""

@@ -1,4 +1,4 @@
-"""A loaded transformers model with all that belongs to it: who writes with it, and what is kept between calls."""
+"""A loaded transformers model with all that belongs to it: who writes with it, what is kept between calls."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -46,7 +46,9 @@ def made_ready(
         loaded: the model.
         name: the SPEC that it was made from.
         context: how many tokens prompt and completion may hold together.
-        slots, threads, reuse_prefix: as in ``HuggingFaceModel``.
+        slots: how many requests are written at once, at most.
+        threads: CPU threads of torch, or None to leave them as they are.
+        reuse_prefix: keep keys and values between calls.
     """
     size = cell_bytes(loaded.model)
     cells = cells_for(size, context, slots, free_bytes(loaded.model.device)) if size else context

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from storyloom.generators.hf_memory import Memory
 
 _DEFAULT_CONTEXT_TOKENS = 8192
-# Stands after every paragraph that is read into a memory, as it does in the books that a memory is trained on.
+# Stands after every paragraph that is read into a memory, as in the books that a memory is trained on.
 _PARAGRAPH_END = "\n\n"
 _MISSING = frozenset({"mirostat", "mirostat_tau", "mirostat_eta"})
 _FEATURES = (frozenset(Sampling.__dataclass_fields__) - _MISSING) | {
@@ -182,7 +182,7 @@ class HuggingFaceModel:
             return ready.writer.remember(ids, state)
         except torch.OutOfMemoryError as error:
             raise ModelFailed(
-                f"{self._name} ran out of memory while it read {len(ids)} tokens of the story into its memory. "
+                f"{self._name} ran out of memory while it read {len(ids)} tokens into its own. "
                 "Use a smaller model, or one whose memory has a bound."
             ) from error
 
@@ -199,8 +199,8 @@ class HuggingFaceModel:
         memory = self._get().memory
         if memory is None:
             raise UnsupportedRequest(
-                f"{self._name} has no neural memory. Convert it with `storyloom models convert`, or leave the "
-                "state out."
+                f"{self._name} has no neural memory. Convert it with `storyloom models convert`, or leave "
+                "the state out."
             )
         return memory
 

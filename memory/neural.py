@@ -1,4 +1,4 @@
-"""The neural memory beneath the text: what a long-context model remembers of a strand after each of its steps.
+"""The neural memory beneath the text: what a long-context model remembers of a strand after each step.
 
 It is a pure fold over the committed paragraphs: the state after a step is what the model makes of the step's
 paragraph and of the state before. So it depends on no prompt, no retry and no restart, and can be made again
@@ -64,8 +64,8 @@ def chain(paragraphs: Iterable[str]) -> Iterator[str]:
 def stays(depth: int, last: int, size: int) -> bool:
     """Whether a state is still worth its room, when its strand has come to a depth.
 
-    The further back, the sparser: of n steps about log₂ n + 2 stay, and to go back d steps costs reading fewer
-    than 2 d paragraphs again. What doesn't stay now doesn't later either.
+    The further back, the sparser: of n steps about log₂ n + 2 stay, and to go back d steps costs reading
+    fewer than 2 d paragraphs again. What doesn't stay now doesn't later either.
 
     Args:
         depth: of the state.

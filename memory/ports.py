@@ -1,7 +1,7 @@
 """What the story needs from the outside, as Protocols. Implementations live in other rooms."""
 
 from collections.abc import Generator, Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from storyloom.memory.generation import Likelihood, Piece, Prompt, Request
 
@@ -28,9 +28,9 @@ class TextModel(Protocol):
 
     @property
     def features(self) -> frozenset[str]:
-        """What can be asked: ``schema``, ``prefill``, ``completion``, ``state`` and ``Sampling``'s field names.
+        """What can be asked: ``schema``, ``prefill``, ``completion`` and ``Sampling``'s field names.
 
-        A model with ``state`` is a ``RememberingModel``.
+        A model with ``state`` among them is a ``RememberingModel``.
         """
         ...
 
@@ -53,7 +53,6 @@ class TextModel(Protocol):
         ...
 
 
-@runtime_checkable
 class RememberingModel(TextModel, Protocol):
     """A text model with a neural memory: it reads a text once and goes on from what it keeps of it."""
 

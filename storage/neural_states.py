@@ -1,6 +1,8 @@
 """Neural states: a model's own memory after each step, its bytes kept for the newest and for some before."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
 
 from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -24,6 +26,8 @@ _KNOWN = (
     col(NeuralStateRow.created_at),
     col(NeuralStateRow.data).is_not(None).label("is_kept"),
 )
+# What follows from the rest.
+_FOLLOWS = frozenset({"is_kept", "is_stale"})
 
 
 class NeuralStates:
@@ -71,9 +75,8 @@ class NeuralStates:
         """
         hold_strand(self._session, state.strand_id)
         self._session.execute(delete(NeuralStateRow).where(*_place(state)))
-        known = {column.key: getattr(state, column.key) for column in _KNOWN[:-1]}
         try:
-            self._session.execute(insert(NeuralStateRow).values(**known, data=data))
+            self._session.execute(insert(NeuralStateRow).values(**_known(state), data=data))
         except IntegrityError as error:
             raise StrandNotFound(
                 f"The strand {state.strand_id!r} has no step {state.depth} any more: the story was deleted "
@@ -97,6 +100,10 @@ class NeuralStates:
         for state in states:
             same_text = col(NeuralStateRow.digest) == state.digest
             self._session.execute(delete(NeuralStateRow).where(*_place(state), same_text))
+
+
+def _known(state: NeuralState) -> dict[str, Any]:
+    return {name: value for name, value in asdict(state).items() if name not in _FOLLOWS}
 
 
 def _place(state: NeuralState) -> tuple[ColumnElement[bool], ...]:

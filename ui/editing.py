@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import typer
@@ -34,8 +35,10 @@ def edit(reference: str, depth: int, text: str, *, strand: str | None, as_json: 
     reference = given.spoken(reference, "story")
     with open_studio(load_settings()) as studio:
         edited = studio.editing.paragraph(reference, depth, given.text(text, "paragraph"), strand)
+        states = studio.neural_states(reference, strand) if as_json else {}
     if as_json:
-        output.emit({"step": shapes.step(edited.step), "stale": [shapes.stale(one) for one in edited.stale]})
+        step = shapes.step(edited.step, states.get(depth))
+        output.emit({"step": step, "stale": [shapes.stale(one) for one in edited.stale]})
         return
     if not edited.stale:
         output.note(f"Step {depth} says that already; nothing was changed.")
@@ -75,13 +78,15 @@ def undo(reference: str, which: str, *, as_json: bool) -> None:
 
 def stale(reference: str, *, strand: str | None, as_json: bool) -> None:
     """What was made from texts that were edited since."""
+    reference = given.spoken(reference, "story")
     with open_studio(load_settings()) as studio:
-        marks = studio.editing.stale(given.spoken(reference, "story"), strand)
+        marks = [shapes.stale(one) for one in studio.editing.stale(reference, strand)]
+        marks += [shapes.stale_state(one) for one in studio.rebuilding.stale_states(reference, strand)]
     if as_json:
-        output.emit({"stale": [shapes.stale(one) for one in marks]})
+        output.emit({"stale": marks})
         return
     for mark in marks:
-        output.say(f"step {mark.depth:>5}  {mark.part.value:<10} {mark.cause}")
+        output.say(f"step {mark['depth']:>5}  {mark['part']:<10} {mark['cause']}")
     if not marks:
         output.note("Nothing is stale.")
 
@@ -98,12 +103,13 @@ def rebuild(reference: str, *, strand: str | None, as_json: bool) -> None:
             except (Cancelled, KeyboardInterrupt) as error:
                 output.note(str(error) if isinstance(error, Cancelled) else "Stopped.")
                 raise typer.Exit(stop.exit_code) from error
-    document = {"notes": made.notes, "pages": made.pages, "kept": made.kept, "vectors": made.vectors}
     if as_json:
-        output.emit(document)
+        output.emit(asdict(made))
         return
+    states = f", {made.states} states of the model's own memory" if made.states else ""
     output.say(
-        f"Made again: {made.notes} notes by the model, {made.pages} pages of memory, {made.vectors} vectors."
+        f"Made again: {made.notes} notes by the model, {made.pages} pages of memory, {made.vectors} "
+        f"vectors{states}."
     )
     if made.kept:
         output.note(f"{made.kept} pages were written by hand and stand as they are.")
@@ -153,13 +159,14 @@ def _called(edit: Revision) -> str:
 
 
 def _prepare(settings: Settings, studio: Studio, reference: str, strand: str | None) -> None:
-    """Fetch the memory keeper's model, where a note has to be made again."""
-    if not studio.rebuilding.needs_model(reference, strand):
-        stay_offline(())
-        return
+    """Fetch the models that make notes and neural states again, where there are some to be made."""
     own = studio.show(reference, strand, last=0).story.settings.get("model")
-    named = settings.models.get("memory_keeper") or settings.models.get("writer")
-    specs = [named or own or settings.model]
+    writer = settings.models.get("writer") or own or settings.model
+    specs = []
+    if studio.rebuilding.needs_keeper(reference, strand):
+        specs.append(settings.models.get("memory_keeper") or writer)
+    if studio.rebuilding.stale_states(reference, strand):
+        specs.append(writer)
     stay_offline(specs)
     fetch_missing(settings, specs)
 

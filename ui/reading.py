@@ -26,8 +26,9 @@ def show(reference: str, *, strand: str | None, as_json: bool) -> None:
     with open_studio(load_settings()) as studio:
         shown = studio.show(given.spoken(reference, "story"), strand)
         mention_journals(studio, shown)
+        states = studio.neural_states(shown.story.id, shown.strand.id) if as_json else {}
     if as_json:
-        output.emit(shapes.written(shown.story, shown.strand.id, shown.steps))
+        output.emit(shapes.written(shown.story, shown.strand.id, shown.steps, states))
     else:
         _print_story(shown)
 

@@ -1,10 +1,11 @@
 """The JSON shapes of the command line: a contract, told in ``docs/cli.md``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from storyloom.app.influence import Explanation
 from storyloom.app.remembering import Blame
+from storyloom.memory.neural import NeuralState
 from storyloom.memory.story import (
     Dropped,
     Job,
@@ -44,8 +45,8 @@ def story(value: Story) -> Json:
     }
 
 
-def step(value: Step) -> Json:
-    """A step, with the origin of each of its texts."""
+def step(value: Step, state: NeuralState | None = None) -> Json:
+    """A step, with the origin of each of its texts and what is known of the neural memory after it."""
     return {
         "depth": value.depth,
         "strand": value.strand_id,
@@ -66,13 +67,28 @@ def step(value: Step) -> Json:
         "sampling": dict(value.sampling),
         "seconds": value.seconds,
         "tokens": {"prompt": value.prompt_tokens, "completion": value.completion_tokens},
+        "neural_state": None if state is None else _neural_state(state),
         "created_at": value.created_at.isoformat(),
     }
 
 
-def written(of: Story, strand: str, steps: Iterable[Step]) -> Json:
-    """What ``write``, ``continue`` and ``show`` print."""
-    return {"story": story(of), "strand": strand, "steps": [step(one) for one in steps]}
+def _neural_state(value: NeuralState) -> Json:
+    return {
+        "model": value.model,
+        "bytes": value.size,
+        "seconds": value.seconds,
+        "kept": value.is_kept,
+        "stale": value.is_stale,
+    }
+
+
+def written(of: Story, strand: str, steps: Iterable[Step], states: Mapping[int, NeuralState]) -> Json:
+    """What ``write``, ``continue`` and ``show`` print; ``states`` are of the strand, by depth."""
+    return {
+        "story": story(of),
+        "strand": strand,
+        "steps": [step(one, states.get(one.depth)) for one in steps],
+    }
 
 
 def summaries(values: Iterable[StorySummary]) -> Json:
@@ -264,6 +280,17 @@ def stale(value: Stale) -> Json:
         "depth": value.depth,
         "part": value.part.value,
         "cause": value.cause,
+        "created_at": value.created_at.isoformat(),
+    }
+
+
+def stale_state(value: NeuralState) -> Json:
+    """A neural state that was made of a text that has changed since, in the same form."""
+    return {
+        "strand": value.strand_id,
+        "depth": value.depth,
+        "part": "state",
+        "cause": f"{value.model} read a paragraph that was edited since",
         "created_at": value.created_at.isoformat(),
     }
 

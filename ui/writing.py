@@ -122,7 +122,8 @@ def _run(studio: Studio, work: Work, frame: _Frame) -> None:
             progress.close()
             if frame.as_json and progress.story is not None:
                 shown = studio.show(progress.story.id, frame.strand, last=0)
-                output.emit(shapes.written(shown.story, shown.strand.id, progress.steps))
+                states = studio.neural_states(shown.story.id, shown.strand.id)
+                output.emit(shapes.written(shown.story, shown.strand.id, progress.steps, states))
     except (Cancelled, KeyboardInterrupt) as error:
         _tell_stop(studio, progress, frame)
         raise typer.Exit(frame.stop.exit_code) from error

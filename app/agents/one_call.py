@@ -122,6 +122,7 @@ class OneCall:
                 max_tokens=self._max_tokens(scene),
                 seed=derived_seed(scene.seed, attempt),
                 sampling=self._profile.writing,
+                state=scene.state,
             )
             draws.append(self._answer(scene, request, listener, first=attempt == 0))
             if not draws[-1].objection:

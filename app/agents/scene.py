@@ -29,6 +29,9 @@ class Scene:
         lore: what the story's lore says to the step.
         chapter: what happens in the chapter that the step stands in; empty where the text has none.
         words: about how many the paragraph shall have; None: as many as the profile says.
+        state: what the writer's model remembers of the story so far, where it has a neural memory. The other
+            agents begin without: they may be other models, and what they say of a text is the same when they
+            are asked again later.
     """
 
     story: Story
@@ -46,3 +49,4 @@ class Scene:
     lore: LoreScan = field(default_factory=LoreScan)
     chapter: str = ""
     words: int | None = None
+    state: bytes | None = field(default=None, repr=False)

@@ -126,7 +126,13 @@ class Writer:
         # The sentences that a redraw goes on from stand in the prompt, which may have been full without them.
         room = self._model.context_tokens - self._model.count_tokens(prompt)
         max_tokens = min(tokens_of(self._words(scene)), room)
-        return Request(prompt=prompt, max_tokens=max_tokens, seed=scene.seed + attempt, sampling=sampling)
+        return Request(
+            prompt=prompt,
+            max_tokens=max_tokens,
+            seed=scene.seed + attempt,
+            sampling=sampling,
+            state=scene.state,
+        )
 
     def _loosen(self, drawing: Drawing, attempt: int) -> None:
         """In the second half of the tries a common phrase is better than half a paragraph."""

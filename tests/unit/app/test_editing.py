@@ -62,10 +62,10 @@ def test_an_edit_replaces_the_text_everywhere_it_is_read(
 def test_no_later_paragraph_may_repeat_the_new_text(studio: Studio, story: str, database: Database) -> None:
     indexes, shown = Indexes(database), studio.show(story)
     before = indexes.of(shown.strand.id, depth=6, version=shown.story.version)
-    assert before.overlap(NEW) == 0
+    assert before.index.overlap(NEW) == 0
     studio.editing.paragraph(story, 3, NEW)
     version = studio.show(story).story.version
-    assert indexes.of(shown.strand.id, depth=6, version=version).overlap(NEW) == 1
+    assert indexes.of(shown.strand.id, depth=6, version=version).index.overlap(NEW) == 1
 
 
 def test_marks_stand_on_every_strand_that_shares_the_step_and_nowhere_else(

@@ -7,6 +7,7 @@ import pytest
 
 from storyloom.app.embedding import Embedding
 from storyloom.app.events import Cancelled, Listener
+from storyloom.app.neural_memory import NeuralMemory
 from storyloom.app.rebuilding import Rebuilding, Rebuilt
 from storyloom.app.shelf import Shelf
 from storyloom.app.studio import Studio
@@ -235,14 +236,14 @@ def test_a_model_that_fails_keeps_what_came_before(
 
 
 def test_without_a_stale_note_no_model_is_needed(studio: Studio, story: str, model: InstantModel) -> None:
-    assert not studio.rebuilding.needs_model(story)
+    assert not studio.rebuilding.needs_keeper(story)
     studio.editing.paragraph(story, 3, NEW)
-    assert studio.rebuilding.needs_model(story)
+    assert studio.rebuilding.needs_keeper(story)
     studio.rebuilding.rebuild(story, Listener())
     studio.remembering.rewrite(story, "The key is lost.")
     write(studio, story)
     studio.editing.undo(story)
-    assert not studio.rebuilding.needs_model(story)
+    assert not studio.rebuilding.needs_keeper(story)
     asked = len(model.requests)
     assert studio.rebuilding.rebuild(story, Listener()).pages == 1
     assert len(model.requests) == asked
@@ -258,7 +259,7 @@ class OtherEmbedder(WordEmbedder):
 def test_a_changed_embedders_vectors_are_made_again(studio: Studio, story: str, database: Database) -> None:
     embedding = Embedding(database, OtherEmbedder())
     strand = studio.show(story).strand
-    rebuilding = Rebuilding(Shelf(database, "local"), studio._castings, embedding)
+    rebuilding = Rebuilding(Shelf(database, "local"), studio._castings, embedding, NeuralMemory(database))
     heard = Heard()
     made = rebuilding.rebuild(story, heard)
     assert made.vectors >= 12

@@ -185,7 +185,7 @@ def recalled(studio: Studio, story: str) -> list[str]:
 def test_a_new_premise_reaches_the_page_by_a_rebuild(studio: Studio, story: str) -> None:
     studio.settings.change(story, {"premise": "Mara keeps a mill by the river."})
     assert len(studio.editing.stale(story)) == 12
-    assert not studio.rebuilding.needs_model(story)
+    assert not studio.rebuilding.needs_keeper(story)
     studio.rebuilding.rebuild(story, Listener())
     first, *others = studio.remembering.page(story).notes
     assert (first.text, first.pinned) == ("Mara keeps a mill by the river.", True)

@@ -159,7 +159,9 @@ def test_only_the_owner_sees_a_story(studio: Studio, story: str) -> None:
         stranger.editing.stale,
         stranger.editing.undo,
         stranger.settings.of,
-        stranger.rebuilding.needs_model,
+        stranger.rebuilding.needs_keeper,
+        stranger.rebuilding.stale_states,
+        stranger.neural_states,
     ):
         with pytest.raises(StoryNotFound):
             ask(story)

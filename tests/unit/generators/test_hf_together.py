@@ -165,7 +165,7 @@ def test_when_memory_runs_out_all_are_told_and_the_model_goes_on(
 def test_rows_that_memory_has_no_room_for_wait(
     folder: Path, widths: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hugging_face, "free_bytes", lambda _device: 0)
+    monkeypatch.setattr(hf_ready, "free_bytes", lambda _device: 0)
     narrow = HuggingFaceModel(str(folder), name="hf:narrow", threads=1, slots=8)
     requests = [Request(prompt="The", max_tokens=300, seed=seed) for seed in range(3)]
     assert len(at_once(narrow, requests, hold(monkeypatch))) == 3
@@ -204,7 +204,7 @@ def test_a_model_whose_rows_cannot_stand_side_by_side_writes_one_after_the_other
 def test_both_ways_to_write_give_equal_text(
     folder: Path, tiny: HuggingFaceModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hugging_face, "cell_bytes", lambda _model: None)
+    monkeypatch.setattr(hf_ready, "cell_bytes", lambda _model: None)
     alone = HuggingFaceModel(str(folder), name="hf:alone", threads=1)
     for request in REQUESTS:
         assert write(alone, request) == write(tiny, request)
