@@ -49,11 +49,11 @@ class HybridConfig(LongContextConfig):
     default_window: ClassVar[int | None] = None
 
     hybrid_mode: str = "parallel"
-    hybrid_attention_share: float = 1.0
+    hybrid_attention_share: float | int = 1.0
     hybrid_conv: int = 4
-    hybrid_insertion_scale: float = 1.0
-    hybrid_decay_scale: float = 1.0
-    hybrid_state_cap: float | None = None
+    hybrid_insertion_scale: float | int = 1.0
+    hybrid_decay_scale: float | int = 1.0
+    hybrid_state_cap: float | int | None = None
     hybrid_state_window: int | None = None
     hybrid_chunk: int = 256
 
