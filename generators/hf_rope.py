@@ -61,10 +61,10 @@ def extend(model: PreTrainedModel, rope: Rope) -> None:
     config = model.config.get_text_config()
     for name, value in changes(config, rope).items():
         setattr(config, name, value)
-    places = [
+    places: list[tuple[Any, str, Any]] = [
         (parent, name, child)
         for parent in model.modules()
-        for name, child in parent.named_children()
+        for name, child in _children(parent)
         if _turns(child) and child.config is config
     ]
     if not places:
@@ -102,13 +102,18 @@ def settle(model: PreTrainedModel, length: int | None = None) -> None:
     config = model.config.get_text_config()
     if not is_dynamic(config):
         return
-    for module in model.modules():
+    modules: list[Any] = list(model.modules())
+    for module in modules:
         if _turns(module) and module.config is config:
             frequencies, scaling = ROPE_INIT_FUNCTIONS[_DYNAMIC](
                 config, module.inv_freq.device, seq_len=length or context_length(config)
             )
             module.inv_freq, module.attention_scaling = frequencies, scaling
             module.rope_type = "settled"  # transformers changes the frequencies of dynamic ones only
+
+
+def _children(parent: Any) -> list[tuple[str, Any]]:
+    return list(parent.named_children())
 
 
 def truncated(frequencies: Tensor, trained: int) -> Tensor:

@@ -180,7 +180,7 @@ class LlamaCppModel:
                     slots=self._slots,
                     threads=self._threads,
                     kept_bytes=None if self._reproducible else min(_MOST_KEPT_BYTES, free // 8),
-                    rope=self._rope and engine_settings(self._head, self._rope, self._name),
+                    rope=engine_settings(self._head, self._rope, self._name) if self._rope else None,
                 )
                 self._room = Room(slots=self._slots, tokens=cells)
             return self._server, self._room

@@ -113,6 +113,14 @@ def models_train(  # noqa: PLR0913, PLR0917  (typer: a parameter an option)
             "--needles", metavar="SHARE", help="Share of steps that read texts with hidden keys [0]."
         ),
     ] = None,
+    anneal: Annotated[
+        float | None,
+        typer.Option(
+            "--anneal",
+            metavar="SHARE",
+            help="Share of the training over which a hybrid's attention falls silent [0: it stays].",
+        ),
+    ] = None,
     teacher: Annotated[
         str | None,
         typer.Option("--teacher", metavar="SPEC", help="The LLaMA to come near to, instead of the text."),
@@ -135,6 +143,7 @@ def models_train(  # noqa: PLR0913, PLR0917  (typer: a parameter an option)
         "learning_rate": rate,
         "backbone_rate": backbone_rate,
         "needles": needles,
+        "anneal": anneal,
         "teacher": teacher,
         "seed": seed,
     }

@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from storyloom.memory.errors import ModelUnavailable
 
@@ -14,7 +15,7 @@ _WITH_INTERVAL = 4
 # Colours that colour-blind people tell apart (Okabe and Ito).
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 # Names in the file from a fixed salt, and letters as letters: else no two files would be equal.
-_SETTINGS = {"svg.hashsalt": "storyloom", "svg.fonttype": "none"}
+_SETTINGS: Any = {"svg.hashsalt": "storyloom", "svg.fonttype": "none"}
 
 
 def line_chart(
@@ -49,7 +50,7 @@ def line_chart(
             colour = _COLOURS[place % len(_COLOURS)]
             known = [point for point in line if all(map(math.isfinite, point))]
             axes.plot([p[0] for p in known], [p[1] for p in known], color=colour, label=name)
-            sure = [point for point in known if len(point) == _WITH_INTERVAL]
+            sure: list[Any] = [point for point in known if len(point) == _WITH_INTERVAL]
             low, high = [p[2] for p in sure], [p[3] for p in sure]
             axes.fill_between([p[0] for p in sure], low, high, color=colour, alpha=0.15, linewidth=0)
         if lines:

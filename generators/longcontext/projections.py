@@ -45,7 +45,9 @@ class CausalConv(nn.Module):
 class HeadProjections(nn.Module):
     """Queries, keys and values of a memory, [batch, columns, heads, head's width] each.
 
-    Queries and keys have length 1: without that a memory that learns by descent overshoots and ends in NaN.
+    All have length 1: without that a memory that learns by descent overshoots and ends in NaN. Titans' paper
+    leaves values as they are; while a perceptron memory of a small LLaMA was trained, they grew, its weights
+    grew to fit them, and at the 21st step neither was a number any more.
 
     Args:
         hidden: width of the hidden state.
@@ -66,4 +68,4 @@ class HeadProjections(nn.Module):
         if self.conv is not None:
             mixed = self.conv(mixed, rows, cells, "conv")
         q, k, v = silu(mixed).unflatten(-1, (3, self.heads, -1)).unbind(2)
-        return normalize(q, dim=-1), normalize(k, dim=-1), v
+        return normalize(q, dim=-1), normalize(k, dim=-1), normalize(v, dim=-1)

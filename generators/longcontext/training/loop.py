@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from storyloom.generators.longcontext.corpus import Corpus
+from storyloom.generators.longcontext.hybrid import HybridForCausalLM
 from storyloom.generators.longcontext.modeling import LongContextForCausalLM
 from storyloom.generators.longcontext.training.books import Segment, Shelf
 from storyloom.generators.longcontext.training.carry import Carry
@@ -80,6 +81,10 @@ class Training:
     ):
         self.plan = plan
         self.steps, self.tokens = 0, 0
+        if plan.anneal and not isinstance(model, HybridForCausalLM):
+            raise InvalidSetting(
+                "Only a hybrid has attention to anneal. Leave anneal at 0, or train a hybrid."
+            )
         self._keys = _hidden_keys(corpus, plan, tokenizer)
         self.model: Any = model.train()
         self._learning = Learning(model, plan)
@@ -125,6 +130,7 @@ class Training:
         part = part.to(self.model.device)
         # A model with dropout draws the same in a training that was stopped between.
         torch.manual_seed(_mixed(self.plan.seed, self.steps))
+        self._anneal()
         loss = self._loss(part, alone=needles)
         found = float(loss.detach())
         if not math.isfinite(found):
@@ -148,10 +154,16 @@ class Training:
         )
 
     def finish(self) -> None:
-        """Make the model whole: LoRA's factors go into its weights, and nothing learns any more."""
+        """Make the model whole: LoRA's factors go into its weights, and nothing learns any more.
+
+        A hybrid that was annealed loses its attention.
+        """
         if self._teacher is not None:
             self._teacher.close()
         self._learning.finish()
+        if self.plan.anneal:
+            self.model.set_attention_share(0.0)
+            self.model.finish_annealing()
         self.model.requires_grad_(False)
         self.model.eval()
 
@@ -171,6 +183,11 @@ class Training:
         self._shelf.go_to(state["shelf"])
         self._carry.state = state["memory"]
         self._learning.go_to(state["learning"])
+
+    def _anneal(self) -> None:
+        """Let a hybrid's attention have the share that it has at this place of the training."""
+        if self.plan.anneal:
+            self.model.set_attention_share(max(0.0, 1 - self.tokens / (self.plan.anneal * self.total)))
 
     def _loss(self, part: Segment, *, alone: bool) -> Tensor:
         """What the model's reading of a segment is to make small.

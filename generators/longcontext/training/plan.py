@@ -30,6 +30,8 @@ class Plan:
             what the weights take.
         optimizer: ``adamw``, or ``muon`` for the matrices of the stack (and AdamW for the rest).
         needles: share of the steps that read texts with hidden keys, from 0 to below 1.
+        anneal: share of the tokens over which a hybrid's attention falls silent, after which Mamba stands in
+            its place; 0 leaves both.
         teacher: SPEC's target of the model whose logits and layers are to be met; empty to learn from the
             text.
         seed: what the books' order and new factors are drawn from.
@@ -43,6 +45,7 @@ class Plan:
     backbone_rate: float | None = None
     optimizer: str = "adamw"
     needles: float = 0.0
+    anneal: float = 0.0
     teacher: str = ""
     seed: int = 0
 
@@ -61,6 +64,7 @@ class Plan:
             (self.backbone in BACKBONES, "backbone", " or ".join(BACKBONES)),
             (self.optimizer in OPTIMIZERS, "optimizer", " or ".join(OPTIMIZERS)),
             (0 <= self.needles < 1, "needles", "from 0 to below 1"),
+            (0 <= self.anneal <= 1, "anneal", "from 0 to 1"),
             (self.seed >= 0, "seed", "0 or more"),
         )
         for holds, name, rule in checks:

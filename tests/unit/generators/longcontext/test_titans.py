@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+import torch
 
-from tests.unit.generators.longcontext.proof import Proof
+from storyloom.generators.longcontext.convert import converted
+from storyloom.generators.longcontext.state import read
+from tests.unit.generators.longcontext.proof import Proof, llama, tokens
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "gate": {"memory_chunk": 4},
@@ -26,3 +29,15 @@ def chosen(request: pytest.FixtureRequest) -> Mapping[str, Any]:
 class TestTitans(Proof):
     family = "titans"
     kernel = "storyloom.generators.longcontext.titans.fast_weight"
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_large_projections_do_not_blow_the_memory_up(depth: int) -> None:
+    """As training makes them; with values that grow along, the memory grew until it was NaN."""
+    model: Any = converted(llama(), "titans", {"memory_chunk": 8, "memory_depth": depth}, seed=1)
+    with torch.no_grad():
+        for index in model.config.memory_layers:
+            model.model.layers[index].branch.memory.projections.qkv.weight.mul_(50)
+    state = read(model, tokens(1, 600), None)
+    learned = [held for name, held in state.items() if ".state." in name]
+    assert max(float(held.abs().max()) for held in learned) < 10
