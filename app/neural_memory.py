@@ -134,7 +134,7 @@ class NeuralMemory:
         with self._database.unit_of_work(write=False) as work:
             segments = work.steps.segments(strand.id)
             paragraphs = [text for _, text in work.steps.paragraphs(strand.id, last=depth)]
-            states = work.neural_states.path(strand.id, last=depth)
+            states = work.neural_states.path(strand.id, last=depth - 1)
         digests = list(chain(paragraphs))
         fit = [state for state in states if state.digest == digests[state.depth - 1]]
         at = first = self._nearest(fit, model, listener) or _BEGINNING

@@ -308,7 +308,6 @@ class NeuralStateRow(Row, table=True):
             "ix_neural_state_kept",
             "strand_id",
             "depth",
-            "size",
             sqlite_where=text("data IS NOT NULL"),
             postgresql_where=text("data IS NOT NULL"),
         ),

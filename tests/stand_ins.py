@@ -2,8 +2,11 @@
 
 import hashlib
 import random
+import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from storyloom.memory.errors import StateRefused
 from storyloom.memory.generation import Piece, Prompt, Request, Sampling, Usage
 from storyloom.memory.text import words
 
@@ -49,6 +52,43 @@ class InstantModel:
 
     def close(self) -> None:
         """Nothing to free."""
+
+
+class RecollectingModel(InstantModel):
+    """Writes at once too, and has a neural memory: whatever it has read, word for word.
+
+    Args:
+        fingerprint: a state begins with it; one of another model doesn't.
+
+    Attributes:
+        read: the texts that it was given to read, oldest first.
+    """
+
+    features = InstantModel.features | {"state"}
+
+    def __init__(self, fingerprint: str = "recollecting") -> None:
+        super().__init__()
+        self.fingerprint = fingerprint
+        self.read: list[str] = []
+
+    def stream(self, request: Request) -> Iterator[Piece]:
+        """Another text for each state."""
+        if request.state is not None:
+            self.check_state(request.state)
+            request = replace(request, seed=zlib.crc32(request.state, request.seed or 0))
+        yield from super().stream(request)
+
+    def remember(self, text: str, state: bytes | None = None) -> bytes:
+        """Add a line."""
+        if state is not None:
+            self.check_state(state)
+        self.read.append(text)
+        return (state or self.fingerprint.encode()) + f"\n{text}".encode()
+
+    def check_state(self, state: bytes) -> None:
+        """Refuse what begins otherwise."""
+        if not state.startswith(self.fingerprint.encode()):
+            raise StateRefused("This memory is damaged.")
 
 
 class WordEmbedder:

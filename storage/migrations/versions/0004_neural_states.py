@@ -32,7 +32,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_neural_state_kept",
         "neural_state",
-        ["strand_id", "depth", "size"],
+        ["strand_id", "depth"],
         sqlite_where=sa.text("data IS NOT NULL"),
         postgresql_where=sa.text("data IS NOT NULL"),
     )

@@ -176,6 +176,13 @@ def test_a_clean_answer_is_a_whole_step_in_one_call(tmp_path: Path) -> None:
     check_whole((draft, update, offer))
 
 
+def test_the_call_begins_with_what_the_model_remembers(tmp_path: Path) -> None:
+    model = Form(answer(plans=None))
+    step(model, tmp_path, state=b"state")
+    assert [request.state for request in model.forms] == [b"state"]
+    assert {request.state for request in model.plain} == {None}  # the planner's
+
+
 def test_what_left_the_memory_has_the_model_s_reason(tmp_path: Path) -> None:
     _, update, _ = step(Form(answer()), tmp_path)
     reasons = {dropped.note.text: dropped.reason for dropped in update.dropped}

@@ -4,17 +4,19 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event
 
+from storyloom.memory.neural import NeuralState
 from storyloom.memory.story import JobState, Note, Passage, Plan, Provenance, ShortMemory, Step, Story, Strand
 from storyloom.storage.database import Database
 from storyloom.storage.unit_of_work import UnitOfWork
 
-TABLES = "story|strand|step|passage|revision|job|call|slot"
+TABLES = "story|strand|step|passage|revision|job|call|slot|neural_state"
 WHOLE_TABLE = re.compile(rf"^SCAN ({TABLES})\b")
 
 
@@ -60,6 +62,19 @@ def filled(
     return database
 
 
+def neural_state(strand_id: str, depth: int) -> NeuralState:
+    return NeuralState(
+        strand_id=strand_id,
+        depth=depth,
+        model="hf:a",
+        fingerprint="f",
+        digest="d",
+        size=5,
+        seconds=0.1,
+        created_at=datetime(2026, 1, 2, tzinfo=UTC),
+    )
+
+
 def read(work: UnitOfWork) -> None:
     work.stories.get("story0000001")
     work.stories.find("story0000001", "local")
@@ -79,6 +94,8 @@ def read(work: UnitOfWork) -> None:
         )
     work.passages.missing_vectors(segments, embedder="e", limit=3)
     work.provenance.get("side", 5)
+    work.neural_states.path("side", first=6, last=6)
+    work.neural_states.data(neural_state("side", 6))
     work.revisions.of_story("story0000001")
     work.jobs.interrupted("side")
     work.progress.steps_after("story0000001", 6)
@@ -95,6 +112,8 @@ def write(work: UnitOfWork, step: Step, provenance: Provenance) -> None:
         [Passage(strand_id="side", depth=step.depth, text=step.paragraph, vector=(1.0, 0.0), embedder="e")]
     )
     work.provenance.add("side", step.depth, provenance)
+    work.neural_states.put(neural_state("side", step.depth), b"state")
+    work.neural_states.thin_out("side", step.depth)
     work.jobs.finish(job.id, "w", JobState.DONE)
     work.jobs.dismiss(job.id)
     work.steps.set_memory("side", 5, ShortMemory((Note("x", 1),)))
@@ -121,6 +140,13 @@ def test_no_write_scans_a_table(
         write(work, new_step("side", 8), provenance)
     assert len(lines) > 15
     assert [line for line in lines if WHOLE_TABLE.match(line[1])] == []
+
+
+def test_thinning_out_looks_at_no_state_without_bytes(filled: Database) -> None:
+    with plans(filled) as lines, filled.unit_of_work() as work:
+        work.neural_states.thin_out("side", 8)
+    used = [plan for statement, plan in lines if statement.startswith("SELECT neural_state")]
+    assert used == ["SEARCH neural_state USING INDEX ix_neural_state_kept (strand_id=?)"]
 
 
 def test_the_list_of_stories_sums_words_without_reading_a_step(filled: Database) -> None:
