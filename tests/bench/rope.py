@@ -2,8 +2,9 @@
 
 ``make bench NAME=rope DATA=FOLDER`` reads the beginnings of the first BOOKS .txt files of FOLDER (2), each
 TOKENS long (half as long again as the starter was trained with), in bfloat16 on THREADS threads (1). The ways
-are given FACTOR (2). Losses are in nats a token, by parts of PART tokens (2,048), of the same tokens for all;
-the first lines of a book, where libraries put their notices, are left out. Prints one JSON line.
+are those in WAYS, by default none and all, each given FACTOR (2). Losses are in nats a token, by parts of
+PART tokens (2,048), of the same tokens for all; the first lines of a book, where libraries put their notices,
+are left out. Prints one JSON line.
 """
 
 import copy
@@ -13,7 +14,7 @@ import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -21,7 +22,7 @@ from transformers import DynamicCache
 
 from storyloom.generators.hf_loading import load_source
 from storyloom.generators.hf_rope import extend, settle
-from storyloom.generators.rope import Name, Rope
+from storyloom.generators.rope import parse_rope
 from storyloom.generators.weights import pull_starter
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +30,7 @@ BOOKS = int(os.environ.get("BOOKS", "2"))
 FACTOR = float(os.environ.get("FACTOR", "2"))
 PART = int(os.environ.get("PART", "2048"))
 THREADS = int(os.environ.get("THREADS", "1"))
+WAYS = os.environ.get("WAYS", "none,linear,dynamic,yarn,abf,truncated").split(",")
 _NOTICES = 3000  # characters
 _AT_ONCE = 1024
 
@@ -63,16 +65,16 @@ def run(folder: Path) -> dict[str, Any]:
     trained = int(plain.config.max_position_embeddings)
     tokens = int(os.environ.get("TOKENS", trained * 3 // 2))
     texts = {file.stem: file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.txt"))}
-    books = {}
+    books: dict[str, torch.Tensor] = {}
     for name, text in texts.items():
         ids = tokenizer(text[_NOTICES : _NOTICES + 8 * tokens], return_tensors="pt").input_ids[:, :tokens]
         if ids.shape[1] == tokens and len(books) < BOOKS:
             books[name] = ids
     result: dict[str, Any] = {}
-    for way in ("none", *get_args(Name)):
+    for way in WAYS:
         model = copy.deepcopy(plain)
         if way != "none":
-            extend(model, Rope(way, FACTOR))
+            extend(model, parse_rope(f"{way}:{FACTOR}"))
         found = []
         for name, ids in books.items():
             found.append(parts(read(model, ids)))

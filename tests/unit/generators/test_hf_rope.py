@@ -170,7 +170,8 @@ def test_only_the_channels_that_are_turned_are_counted() -> None:
     model = llama(head_dim=16, rope_parameters=rope)
     extend(model, Rope("truncated", 4))
     assert len(frequencies(model)) == 4
-    assert model.config.rope_parameters["partial_rotary_factor"] == 0.5
+    parameters: Any = model.config.rope_parameters
+    assert parameters["partial_rotary_factor"] == 0.5
 
 
 # Reading.
@@ -185,7 +186,7 @@ def test_a_llama_reads_four_times_its_length_in_any_pieces(way: str) -> None:
         cache = DynamicCache()
         parts = [
             model(input_ids=part, past_key_values=cache).logits
-            for part in (ids()[:, :20], *ids()[:, 20:].split(1, 1))
+            for part in (ids()[:, :20], *torch.split(ids()[:, 20:], 1, dim=1))
         ]
         before = llama()(input_ids=ids()).logits
     assert whole.isfinite().all()
@@ -201,7 +202,9 @@ def test_every_family_reads_with_every_way(family: str, way: str) -> None:
     open_gates(model)
     whole = logits(model, ids())
     cache = cache_from(None, model.config)
-    parts = [logits(model, part, past_key_values=cache) for part in ids().split([18, 1, 1, 17, 11], dim=1)]
+    parts = [
+        logits(model, part, past_key_values=cache) for part in torch.split(ids(), [18, 1, 1, 17, 11], dim=1)
+    ]
     assert whole.isfinite().all()
     close(torch.cat(parts, dim=1), whole)
     plain = converted(llama(), family, OPTIONS.get(family, {}), seed=1)
