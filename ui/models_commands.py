@@ -149,3 +149,60 @@ def models_train(  # noqa: PLR0913, PLR0917  (typer: a parameter an option)
     }
     options = {name: value for name, value in given.items() if value is not None}
     training.train(folder, text, options, minutes=minutes, as_json=as_json)
+
+
+@models_app.command("eval")
+def models_eval(  # noqa: PLR0913, PLR0917  (typer: a parameter an option)
+    folder: Annotated[
+        str,
+        typer.Argument(metavar="DIR", help="The model's folder; or starter, gguf:PATH or hf:REPO_OR_DIR."),
+    ],
+    suite: Annotated[
+        str, typer.Option("--suite", metavar="SUITE", help="perplexity, needles, nouns, cost or all.")
+    ] = "all",
+    text: Annotated[
+        Path | None,
+        typer.Option("--text", metavar="FOLDER", help="Books as .txt files; perplexity needs them."),
+    ] = None,
+    length: Annotated[
+        int | None, typer.Option("--length", metavar="N", help="Tokens of the longest text.")
+    ] = None,
+    books: Annotated[int, typer.Option("--books", metavar="N", help="How many to read at most.")] = 8,
+    segment: Annotated[
+        int, typer.Option("--segment", metavar="N", help="Tokens after which the memory is carried on.")
+    ] = 2048,
+    continuous: Annotated[
+        bool,
+        typer.Option("--continuous", help="Let attention go on from segment to segment as well."),
+    ] = False,
+    tries: Annotated[
+        int, typer.Option("--tries", metavar="N", help="Texts with needles or nouns of each kind.")
+    ] = 4,
+    seed: Annotated[int, typer.Option("--seed", help="What books, keys and intervals are drawn from.")] = 0,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE.svg", help="The chart; in the data folder by default."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what a model remembers of long texts, and what it costs.
+
+    Perplexity compares the memory with the same one zeroed and with one that another book has filled:
+    only what is better than both is memory. Needles are keys to be found, nouns a list that comes again,
+    cost is time and bytes beside full attention and a window.
+    """
+    from storyloom.ui import evaluating
+
+    evaluating.evaluate(
+        folder,
+        suite,
+        plot,
+        text=text,
+        length=length,
+        books=books,
+        segment=segment,
+        way="continuous" if continuous else "segmented",
+        tries=tries,
+        seed=seed,
+        as_json=as_json,
+    )

@@ -97,4 +97,5 @@ def test_every_command_of_the_contract_is_there() -> None:
         "models pull",
         "models convert",
         "models train",
+        "models eval",
     }
