@@ -147,7 +147,8 @@ def measure_cost(
 def cache_bytes(cache: Cache) -> tuple[int, int]:
     """Bytes of attention's keys and values, and of the memory."""
     attention = memory = 0
-    for layer in cache.layers:
+    layers: list[Any] = cache.layers
+    for layer in layers:
         attention += sum(_size(held) for held in (layer.keys, layer.values) if held is not None)
         cells = getattr(layer, "cells", None)
         memory += 0 if cells is None else sum(map(_size, cells.tensors.values()))

@@ -76,7 +76,7 @@ def _is_filled(model: Any, name: str) -> bool:
     return isinstance(attention, LandmarkAttention)
 
 
-def _fill(layer: DynamicLayer, length: int, generator: torch.Generator) -> None:
+def _fill(layer: Any, length: int, generator: torch.Generator) -> None:
     """Add drawn keys and values behind those that were read, [1, kv_heads, tokens, width]."""
     missing = length - layer.keys.shape[-2]
     if missing <= 0:
@@ -95,7 +95,7 @@ def _fill_blocks(
     """Write drawn keys and values as the layer itself writes those of a text."""
     options, cells = attention.options, layer.cells
     like = attention.k_proj.weight
-    shape = (1, at_once, attention.kv_heads, attention.head_dim)
+    shape = (1, at_once, len(like) // attention.head_dim, attention.head_dim)
     keys, values = (_drawn(shape, like, generator) for _ in range(2))
     while cells.read[0] < length:
         new = min(at_once, length - cells.read[0])

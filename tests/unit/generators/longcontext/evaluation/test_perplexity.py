@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from storyloom.generators.longcontext.cells import cells_of
 from storyloom.generators.longcontext.convert import converted
 from storyloom.generators.longcontext.evaluation.perplexity import (
     CONTROLS,
@@ -123,7 +124,7 @@ def test_a_memory_of_the_same_book_is_no_control() -> None:
 
 def test_a_memory_that_knows_the_book_is_seen_to() -> None:
     """A model that is trained to say what the segment before was full of: only its own memory tells."""
-    made = converted(llama(torch.float32), "titans", {"memory_chunk": 4, "sliding_window": 2}, seed=1)
+    made: Any = converted(llama(torch.float32), "titans", {"memory_chunk": 4, "sliding_window": 2}, seed=1)
     open_gates(made)
     optimizer = torch.optim.Adam(made.parameters(), lr=1e-2)
     generator = torch.Generator().manual_seed(0)
@@ -131,7 +132,7 @@ def test_a_memory_that_knows_the_book_is_seen_to() -> None:
         drawn = torch.randint(2, 12, (8, 1), generator=generator)
         state = read_with_gradient(made, drawn.expand(-1, 8))
         logits = made(input_ids=torch.ones(8, 1, dtype=torch.long), past_key_values=state).logits
-        loss = cross_entropy(logits[:, -1], drawn[:, 0])
+        loss: Any = cross_entropy(logits[:, -1], drawn[:, 0])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -148,9 +149,9 @@ def read_with_gradient(model: Any, ids: Tensor) -> Any:
     cache = cache_from(None, model.config)
     model(input_ids=ids, past_key_values=cache)
     carried = cache_from(None, model.config)
-    for old, new in zip(cache.layers, carried.layers, strict=True):
-        if hasattr(old, "cells"):
-            new.cells = old.cells  # type: ignore[attr-defined]
+    for index in model.config.memory_layers:
+        layer: Any = carried.layers[index]
+        layer.cells = cells_of(cache, index)
     return carried
 
 
