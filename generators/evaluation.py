@@ -228,7 +228,7 @@ class _Bench:
         """The longest and its halves, the shortest first; so many, or fewer where they would be too short."""
         longest = self.asked.length or _LENGTHS[suite]
         halves = [longest >> times for times in range(count)]
-        return sorted(length for length in halves if length in (longest,) or length >= _SHORTEST[suite])
+        return sorted(length for length in halves if length == longest or length >= _SHORTEST[suite])
 
 
 def choose_books(corpus: Corpus, length: int, most: int, seed: int) -> list[int]:
