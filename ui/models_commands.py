@@ -113,17 +113,17 @@ def models_train(  # noqa: PLR0913, PLR0917  (typer: a parameter an option)
             "--needles", metavar="SHARE", help="Share of steps that read texts with hidden keys [0]."
         ),
     ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option("--teacher", metavar="SPEC", help="The LLaMA to come near to, instead of the text."),
+    ] = None,
     anneal: Annotated[
         float | None,
         typer.Option(
             "--anneal",
             metavar="SHARE",
-            help="Share of the training over which a hybrid's attention falls silent [0: it stays].",
+            help="Share of the training in which a hybrid's attention beside Mamba goes to nothing [0].",
         ),
-    ] = None,
-    teacher: Annotated[
-        str | None,
-        typer.Option("--teacher", metavar="SPEC", help="The LLaMA to come near to, instead of the text."),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="What chance is drawn from [0].")] = None,
     minutes: Annotated[
@@ -143,8 +143,8 @@ def models_train(  # noqa: PLR0913, PLR0917  (typer: a parameter an option)
         "learning_rate": rate,
         "backbone_rate": backbone_rate,
         "needles": needles,
-        "anneal": anneal,
         "teacher": teacher,
+        "anneal": anneal,
         "seed": seed,
     }
     options = {name: value for name, value in given.items() if value is not None}

@@ -16,7 +16,6 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from storyloom.generators.longcontext.corpus import Corpus
-from storyloom.generators.longcontext.hybrid import HybridForCausalLM
 from storyloom.generators.longcontext.modeling import LongContextForCausalLM
 from storyloom.generators.longcontext.training.books import Segment, Shelf
 from storyloom.generators.longcontext.training.carry import Carry
@@ -81,10 +80,7 @@ class Training:
     ):
         self.plan = plan
         self.steps, self.tokens = 0, 0
-        if plan.anneal and not isinstance(model, HybridForCausalLM):
-            raise InvalidSetting(
-                "Only a hybrid has attention to anneal. Leave anneal at 0, or train a hybrid."
-            )
+        _check_annealing(model, plan)
         self._keys = _hidden_keys(corpus, plan, tokenizer)
         self.model: Any = model.train()
         self._learning = Learning(model, plan)
@@ -128,9 +124,10 @@ class Training:
         needles = keys is not None
         part = self._shelf.next(length) if keys is None else keys.segment(self.steps, self.plan.rows, length)
         part = part.to(self.model.device)
+        if self.plan.anneal:
+            self.model.set_attention_share(max(0.0, 1 - self.tokens / (self.plan.anneal * self.total)))
         # A model with dropout draws the same in a training that was stopped between.
         torch.manual_seed(_mixed(self.plan.seed, self.steps))
-        self._anneal()
         loss = self._loss(part, alone=needles)
         found = float(loss.detach())
         if not math.isfinite(found):
@@ -154,10 +151,7 @@ class Training:
         )
 
     def finish(self) -> None:
-        """Make the model whole: LoRA's factors go into its weights, and nothing learns any more.
-
-        A hybrid that was annealed loses its attention.
-        """
+        """Make the model whole: LoRA's factors go into its weights, and attention that was annealed goes."""
         if self._teacher is not None:
             self._teacher.close()
         self._learning.finish()
@@ -183,11 +177,6 @@ class Training:
         self._shelf.go_to(state["shelf"])
         self._carry.state = state["memory"]
         self._learning.go_to(state["learning"])
-
-    def _anneal(self) -> None:
-        """Let a hybrid's attention have the share that it has at this place of the training."""
-        if self.plan.anneal:
-            self.model.set_attention_share(max(0.0, 1 - self.tokens / (self.plan.anneal * self.total)))
 
     def _loss(self, part: Segment, *, alone: bool) -> Tensor:
         """What the model's reading of a segment is to make small.
@@ -247,6 +236,14 @@ def _hidden_keys(corpus: Corpus, plan: Plan, tokenizer: Any) -> HiddenKeys | Non
     for length in plan.lengths:
         made.check(length)
     return made
+
+
+def _check_annealing(model: PreTrainedModel, plan: Plan) -> None:
+    if plan.anneal and getattr(model.config, "hybrid_mode", None) != "parallel":
+        raise InvalidSetting(
+            "Only a hybrid that still has attention beside Mamba can be annealed. Make one with storyloom "
+            "models convert SRC --to hybrid DIR."
+        )
 
 
 def _changed_layers(model: PreTrainedModel) -> list[int]:

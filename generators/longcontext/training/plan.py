@@ -30,10 +30,10 @@ class Plan:
             what the weights take.
         optimizer: ``adamw``, or ``muon`` for the matrices of the stack (and AdamW for the rest).
         needles: share of the steps that read texts with hidden keys, from 0 to below 1.
-        anneal: share of the tokens over which a hybrid's attention falls silent, after which Mamba stands in
-            its place; 0 leaves both.
         teacher: SPEC's target of the model whose logits and layers are to be met; empty to learn from the
             text.
+        anneal: share of the training in which a hybrid's attention beside Mamba goes from all to nothing;
+            it is dropped at the end. 0 leaves it as it is.
         seed: what the books' order and new factors are drawn from.
     """
 
@@ -45,8 +45,8 @@ class Plan:
     backbone_rate: float | None = None
     optimizer: str = "adamw"
     needles: float = 0.0
-    anneal: float = 0.0
     teacher: str = ""
+    anneal: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -113,7 +113,8 @@ class _Slice:
     def __init__(self, folder: Path, books: Path, corpus: Corpus, plan: Plan, source: Source):
         self._folder, self._work = folder, folder / WORK
         self._books, self._corpus, self._plan, self._source = books, corpus, plan, source
-        self._dtype = source.model.dtype
+        # As they were saved: a hybrid keeps some in float32 beside bfloat16.
+        self._dtypes = {name: weight.dtype for name, weight in source.model.named_parameters()}
         self._weights = saving.weights_digest(folder)
         self._saved_at = time.monotonic()
 
@@ -184,7 +185,9 @@ class _Slice:
             "loss": told.loss,
             "seconds": told.seconds,
         }
-        saving.save(training.model.to(self._dtype), record, self._folder, self._work)
+        for name, weight in training.model.named_parameters():
+            weight.data = weight.data.to(self._dtypes[name])
+        saving.save(training.model, record, self._folder, self._work)
         checkpoint.remove(self._work)
 
     def _told(self, training: Training) -> Trained:
@@ -234,16 +237,21 @@ def _books_of(kept: Mapping[str, Any]) -> Path:
 
 def _plan_of(kept: Mapping[str, Any], wanted: Mapping[str, Any], corpus: Corpus, folder: Path) -> Plan:
     """The plan of the training that goes on."""
-    plan = Plan.from_json(kept["plan"])
+    try:
+        plan, digest, text = Plan.from_json(kept["plan"]), kept["digest"], kept["text"]
+    except (KeyError, TypeError, InvalidSetting) as error:
+        raise ModelUnavailable(
+            f"The checkpoint in {folder / WORK} is damaged. Remove that folder to train from the beginning."
+        ) from error
     for name, value in wanted.items():
         if getattr(plan, name) != value:
             raise InvalidSetting(
                 f"{folder} is in the middle of a training whose {name} is {getattr(plan, name)!r}, not "
                 f"{value!r}. Call again without options to go on, or remove {folder / WORK} to begin anew."
             )
-    if kept["digest"] != corpus.digest:
+    if digest != corpus.digest:
         raise InvalidSetting(
-            f"{folder} is in the middle of a training on other text ({kept['text']} as it was then). Give "
+            f"{folder} is in the middle of a training on other text ({text} as it was then). Give "
             f"it that text, or remove {folder / WORK} to begin anew."
         )
     return plan

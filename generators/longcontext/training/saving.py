@@ -19,6 +19,7 @@ from storyloom.memory.errors import StoreUnavailable
 RECORD = "training.json"
 
 _WEIGHTS = "model.safetensors"
+_CONFIG = "config.json"
 _SAVED = "saved"
 _ONE_FILE = "1000TB"
 
@@ -29,7 +30,7 @@ def save(model: PreTrainedModel, record: dict[str, Any], folder: Path, work: Pat
     Args:
         model: whole, in the dtype to save.
         record: a JSON document.
-        folder: the model's; all but its weights stays as it is.
+        folder: the model's; all but its weights and its config stays as it is.
         work: a folder in it for what isn't whole yet.
 
     Raises:
@@ -58,8 +59,10 @@ def settle(folder: Path, work: Path) -> bool:
     saved = work / _SAVED
     if not (saved / RECORD).is_file():
         return False
-    if (saved / _WEIGHTS).is_file():
-        (saved / _WEIGHTS).replace(folder / _WEIGHTS)
+    # The config is another only where a hybrid's attention was dropped.
+    for name in (_WEIGHTS, _CONFIG):
+        if (saved / name).is_file():
+            (saved / name).replace(folder / name)
     # Loaders prefer the one file to a row of parts, which would only be old now.
     (folder / f"{_WEIGHTS}.index.json").unlink(missing_ok=True)
     for part in folder.glob("model-*-of-*.safetensors"):

@@ -11,6 +11,7 @@ from storyloom.generators.longcontext.training.plan import Plan
 from tests.unit.generators.longcontext.proof import VOCABULARY, llama, open_gates
 
 CHUNK = 8
+CHUNKED = ("titans", "atlas", "lact")
 
 
 def corpus(*lengths: int) -> Corpus:
@@ -24,8 +25,8 @@ def corpus(*lengths: int) -> Corpus:
 
 
 def model(family: str = "lact", dtype: torch.dtype = torch.float32, *, opened: bool = True) -> Any:
-    """A family's model, its gates open."""
-    options = {} if family == "landmark" else {"memory_chunk": CHUNK}
+    """A family's model with a memory in the middle one of three layers, its gate open."""
+    options: dict[str, Any] = {"memory_layers": [1], **({"memory_chunk": CHUNK} if family in CHUNKED else {})}
     made = converted(llama(dtype), family, options, seed=1)
     if opened:
         open_gates(made)

@@ -19,6 +19,7 @@ from storyloom.memory.errors import InvalidSetting
         ({"backbone": "thawed"}, "frozen or lora or full"),
         ({"optimizer": "sgd"}, "adamw or muon"),
         ({"needles": 1.0}, "from 0 to below 1"),
+        ({"anneal": 1.5}, "anneal is 1.5"),
         ({"seed": -1}, "seed is -1"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
     ],
