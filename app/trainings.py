@@ -10,7 +10,7 @@ from storyloom.generators.cores import calm_openmp
 from storyloom.memory.errors import InvalidSetting
 
 if TYPE_CHECKING:
-    from storyloom.generators.longcontext.training.run import OnProgress, Trained
+    from storyloom.generators.training import OnProgress, Trained
 
 
 def train(
@@ -50,7 +50,7 @@ def train(
         wanted["teacher"] = local_target(settings, wanted["teacher"], "teach")
     calm_openmp()
     from storyloom.generators.longcontext.training.loop import Limits
-    from storyloom.generators.longcontext.training.run import train_folder
+    from storyloom.generators.training import train_folder
 
     return train_folder(
         folder.expanduser(),

@@ -18,7 +18,7 @@ from storyloom.ui.stopping import Stop
 
 if TYPE_CHECKING:
     from storyloom.generators.longcontext.training.log import Logged
-    from storyloom.generators.longcontext.training.run import Trained
+    from storyloom.generators.training import Trained
 
 _LINE_SECONDS = 30.0
 

@@ -5,5 +5,6 @@
 - ``weights``: which weights learn, and by which optimizer; ``carry``: the memory between two segments.
 - ``loop``: one step after another; ``recompute``: how long segments fit the memory.
 - ``checkpoint``: what the next slice needs; ``log``: the loss, drawn; ``saving``: the trained model.
-- ``run``: the whole, from a folder into the same folder.
+
+``generators.training`` does the whole, from a folder into the same folder.
 """

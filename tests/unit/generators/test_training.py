@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from storyloom.generators.conversion import convert
 from storyloom.generators.longcontext.training.loop import Limits, Training
-from storyloom.generators.longcontext.training.run import train_folder
+from storyloom.generators.training import train_folder
 from storyloom.memory.errors import InvalidSetting, InvalidText, ModelUnavailable
 from tests.tiny_model import TEXT, make_tokenizer, save_model
 from tests.unit.generators.longcontext.training.small import weights_of
