@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from storyloom.app.remembering import Blame, Gone
+from storyloom.memory.neural import NeuralState
 from storyloom.memory.story import (
     Call,
     Dropped,
@@ -41,9 +42,22 @@ CALL = Call(
     verdict="kept",
 )
 
+STATE = NeuralState(
+    strand_id="s",
+    depth=3,
+    model="hf:titans",
+    fingerprint="f",
+    digest="d",
+    size=10_712_624,
+    seconds=0.6,
+    created_at=NOW,
+    is_kept=False,
+    is_stale=True,
+)
+
 
 def test_written_holds_the_contract(story: Story, step: Step) -> None:
-    document = shapes.written(story, "5trand", [step])
+    document = shapes.written(story, "5trand", [step], {})
     assert document["strand"] == "5trand"
     assert {"id", "title", "premise", "mode", "language", "outline"} <= document["story"].keys()
     assert document["story"]["mode"] == "novel"
@@ -59,6 +73,25 @@ def test_written_holds_the_contract(story: Story, step: Step) -> None:
     assert one["tokens"] == {"prompt": 900, "completion": 140}
     assert one["dropped"][0]["reason"] == "no longer matters"
     assert {"depth", "plan", "paragraph", "model", "seed", "seconds"} <= one.keys()
+
+
+def test_a_step_tells_of_the_memory_after_it(story: Story, step: Step) -> None:
+    (with_state,) = shapes.written(story, "s", [step], {step.depth: STATE})["steps"]
+    assert with_state["neural_state"] == {
+        "model": "hf:titans",
+        "bytes": 10_712_624,
+        "seconds": 0.6,
+        "kept": False,
+        "stale": True,
+    }
+    (without,) = shapes.written(story, "s", [step], {step.depth + 1: STATE})["steps"]
+    assert without["neural_state"] is None
+
+
+def test_a_stale_memory_stands_among_what_is_stale() -> None:
+    mark = Stale(strand_id="s", depth=3, part=StalePart.NOTE, cause="an edit", created_at=NOW)
+    assert shapes.stale_state(STATE).keys() == shapes.stale(mark).keys()
+    assert shapes.stale_state(STATE)["part"] == "state"
 
 
 def test_every_shape_is_json(story: Story, step: Step) -> None:
@@ -81,7 +114,8 @@ def test_every_shape_is_json(story: Story, step: Step) -> None:
         id="r", story_id="a", strand_id="s", depth=3, subject="short_memory", old="x", new="y", created_at=NOW
     )
     documents = [
-        shapes.written(story, "s", [step]),
+        shapes.written(story, "s", [step], {step.depth: STATE}),
+        shapes.stale_state(STATE),
         shapes.summaries([summary]),
         shapes.strand(strand, 5),
         shapes.memory(step.memory, [revision]),
