@@ -138,7 +138,8 @@ class _Slice:
 
     def _begin(self, kept: dict[str, Any] | None) -> Training:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        model: Any = self._source.model.float().to(device)
+        source: Any = self._source.model
+        model = source.float().to(device)
         training = Training(
             model,
             self._corpus,

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from storyloom.generators.longcontext.baselines import is_backbone
+from storyloom.generators.longcontext.training.log import Logged
 from storyloom.generators.longcontext.training.loop import Limits, Training, train
 from storyloom.memory.errors import InvalidSetting
 from tests.unit.generators.longcontext.proof import llama, tokens
@@ -114,12 +115,13 @@ def test_long_segments_learn_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_lengths_grow_and_all_tokens_are_counted() -> None:
-    lengths, counts = [], []
+    logged: list[Logged] = []
     training = Training(model(), corpus(150, 90), plan(tokens=0, rows=1, lengths=(8, 16)))
-    training.run(None, lambda logged: (lengths.append(logged.length), counts.append(logged.tokens)))
+    training.run(None, logged.append)
+    lengths = [one.length for one in logged]
     assert lengths == sorted(lengths)
     assert set(lengths) == {8, 16}
-    assert counts[-1] == training.tokens == training.total == 150 + 90 - 2
+    assert logged[-1].tokens == training.tokens == training.total == 150 + 90 - 2
 
 
 def test_limits_end_a_slice() -> None:

@@ -28,7 +28,7 @@ def learned(made: Any, state: Any = None) -> tuple[dict[str, torch.Tensor], Any]
 
 @pytest.mark.parametrize("family", [*FAMILIES, "llama"])
 def test_gradients_and_memory_are_the_same(family: str) -> None:
-    made = llama() if family == "llama" else model(family, torch.float64)
+    made: Any = llama() if family == "llama" else model(family, torch.float64)
     state = None if family == "llama" else read(made, tokens(2, 21, seed=9), None)
     expected, memory = learned(made, state)
     with recomputing(made):

@@ -1,0 +1,144 @@
+"""What is compared: each family made out of the base model, and the base with full attention or a window."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from storyloom.generators.longcontext.baselines import has_memory, plain
+from storyloom.generators.longcontext.convert import converted
+from storyloom.generators.longcontext.corpus import Corpus
+from storyloom.generators.longcontext.evaluation.perplexity import CONTROLS, partners, read_books
+from storyloom.generators.longcontext.training.loop import train
+from storyloom.generators.longcontext.training.plan import Plan
+
+WINDOW = 64
+SEGMENT = 256
+TOKENS = 120_000  # of each arm's training
+ANNEAL = 0.5  # of the hybrid's training, after which its attention at Mamba's layers is silent
+LENGTH = 4096  # of a held-out book
+BEGIN = 1 / 3  # where in the book they begin
+
+_MEMORY: dict[str, Any] = {"memory_layers": [2, 4], "sliding_window": WINDOW}
+ARMS: dict[str, dict[str, Any]] = {
+    "full": {},
+    "window": {},
+    "titans": {**_MEMORY, "memory_chunk": 32},
+    "atlas": {**_MEMORY, "memory_chunk": 32},
+    "lact": {**_MEMORY, "memory_chunk": WINDOW},
+    "hope": {**_MEMORY, "hope_periods": [WINDOW, 4 * WINDOW], "memory_chunk": 32},
+    "landmark": {"landmark_block": 16, "landmark_top_k": 4, "landmark_local": 4},
+    "hybrid": _MEMORY,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of one arm and seed.
+
+    Attributes:
+        arm: its name.
+        seed: of its new weights and its training.
+        parameters: how many weights it has.
+        train_seconds: what its training took.
+        train_loss: in nats a token, the mean of its last 20 steps.
+        continuous: [books, tokens], the loss of each token of one long text.
+        segmented: the same by memory, attention beginning anew every segment; empty without a memory.
+    """
+
+    arm: str
+    seed: int
+    parameters: int
+    train_seconds: float
+    train_loss: float
+    continuous: NDArray[np.float32]
+    segmented: dict[str, NDArray[np.float32]]
+
+    def save(self, path: Path) -> None:
+        """Keep it in a file, which appears whole."""
+        told = {name: getattr(self, name) for name in _TOLD}
+        partial = path.with_name(f".{path.name}")
+        with partial.open("wb") as file:
+            arrays: Any = {"told": json.dumps(told), "continuous": self.continuous, **self.segmented}
+            np.savez(file, **arrays)
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Result":
+        """Read what ``save`` kept."""
+        with np.load(path) as held:
+            told = json.loads(str(held["told"]))
+            segmented = {name: held[name] for name in held.files if name not in ("told", "continuous")}
+            return cls(**told, continuous=held["continuous"], segmented=segmented)
+
+
+_TOLD = ("arm", "seed", "parameters", "train_seconds", "train_loss")
+
+
+def run_arm(arm: str, seed: int, base: PreTrainedModel, books: Corpus, held: Corpus, kept: Path) -> Result:
+    """Make, train and measure one arm, and keep its model in a folder; the base isn't changed."""
+    model = _made(arm, seed, base)
+    losses: list[float] = []
+    seconds: list[float] = []
+
+    def note(logged: Any) -> None:
+        losses.append(logged.loss)
+        seconds.append(logged.seconds)
+
+    plan = Plan(
+        tokens=TOKENS,
+        lengths=(SEGMENT,),
+        rows=4,
+        learning_rate=3e-3,
+        backbone="full",
+        backbone_rate=3e-4,
+        anneal=ANNEAL if arm == "hybrid" else 0.0,
+        seed=1000 + seed,
+    )
+    train(model, books, plan, on_step=note)
+    model.save_pretrained(kept)
+    ids = excerpts(held)
+    continuous = _measure(model, ids, "continuous", ())["on"]
+    return Result(
+        arm=arm,
+        seed=seed,
+        parameters=sum(weight.numel() for weight in model.parameters()),
+        train_seconds=sum(seconds),
+        train_loss=sum(losses[-20:]) / len(losses[-20:]),
+        continuous=continuous,
+        segmented=_measure(model, ids, "segmented", CONTROLS) if has_memory(model) else {},
+    )
+
+
+def excerpts(held: Corpus) -> torch.Tensor:
+    """The same stretch of every held-out book, [books, tokens + 1]."""
+    parts = []
+    for index in range(len(held)):
+        book = held.book(index)
+        begin = int(BEGIN * len(book))
+        parts.append(np.asarray(book[begin : begin + LENGTH + 1], dtype=np.int64))
+    return torch.from_numpy(np.stack(parts))
+
+
+def _made(arm: str, seed: int, base: PreTrainedModel) -> PreTrainedModel:
+    if arm == "full" or arm == "window":
+        # A copy: ``plain`` shares the base's weights.
+        made = plain(base, WINDOW if arm == "window" else None)
+        made.load_state_dict(
+            {name: weight.clone() for name, weight in made.state_dict().items()}, assign=True
+        )
+        made.tie_weights()
+        return made
+    return converted(base, arm, ARMS[arm], seed=seed)
+
+
+def _measure(model: Any, ids: torch.Tensor, way: str, controls: Any) -> dict[str, NDArray[np.float32]]:
+    found = read_books(
+        model, ids, segment=SEGMENT, way=way, controls=controls, partner=partners(len(ids), seed=0)
+    )
+    return {memory: losses.astype(np.float32) for memory, losses in found.items()}
