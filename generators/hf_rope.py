@@ -5,10 +5,11 @@ truncated basis is a type of ours, which ``register`` makes known to transformer
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS, RotaryEmbeddingConfigMixin
 
@@ -61,17 +62,11 @@ def extend(model: PreTrainedModel, rope: Rope) -> None:
     config = model.config.get_text_config()
     for name, value in changes(config, rope).items():
         setattr(config, name, value)
-    places: list[tuple[Any, str, Any]] = [
-        (parent, name, child)
-        for parent in model.modules()
-        for name, child in _children(parent)
-        if _turns(child) and child.config is config
-    ]
-    if not places:
+    rotary = list(_rotary(model))
+    if not rotary:
         raise _without(config, rope)
-    for parent, name, child in places:
-        made: Any = type(child)
-        setattr(parent, name, made(config=config).to(child.inv_freq.device))
+    for parent, name, module in rotary:
+        setattr(parent, name, type(module)(config=config).to(module.inv_freq.device))
     settle(model)
 
 
@@ -102,18 +97,12 @@ def settle(model: PreTrainedModel, length: int | None = None) -> None:
     config = model.config.get_text_config()
     if not is_dynamic(config):
         return
-    modules: list[Any] = list(model.modules())
-    for module in modules:
-        if _turns(module) and module.config is config:
-            frequencies, scaling = ROPE_INIT_FUNCTIONS[_DYNAMIC](
-                config, module.inv_freq.device, seq_len=length or context_length(config)
-            )
-            module.inv_freq, module.attention_scaling = frequencies, scaling
-            module.rope_type = "settled"  # transformers changes the frequencies of dynamic ones only
-
-
-def _children(parent: Any) -> list[tuple[str, Any]]:
-    return list(parent.named_children())
+    for _, _, module in _rotary(model):
+        frequencies, scaling = ROPE_INIT_FUNCTIONS[_DYNAMIC](
+            config, module.inv_freq.device, seq_len=length or context_length(config)
+        )
+        module.inv_freq, module.attention_scaling = frequencies, scaling
+        module.rope_type = "settled"  # transformers changes the frequencies of dynamic ones only
 
 
 def truncated(frequencies: Tensor, trained: int) -> Tensor:
@@ -184,6 +173,11 @@ def _width(config: Any) -> int:
     return int(head * config.rope_parameters.get("partial_rotary_factor", 1.0))
 
 
-def _turns(module: Any) -> bool:
-    """Whether a module is one of transformers' rotary embeddings."""
-    return isinstance(getattr(module, "rope_type", None), str) and hasattr(module, "inv_freq")
+def _rotary(model: PreTrainedModel) -> Iterator[tuple[nn.Module, str, Any]]:
+    """The modules of a text model that make cosines and sines, each with its parent and its name there."""
+    config = model.config.get_text_config()
+    for parent in model.modules():
+        for name, module in parent.named_children():
+            made: Any = module
+            if hasattr(made, "inv_freq") and getattr(made, "config", None) is config:
+                yield parent, name, made

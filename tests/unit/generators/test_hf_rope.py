@@ -267,6 +267,19 @@ def test_it_writes_behind_a_long_prompt_and_the_same_whatever_came_before(folder
     used.close()
 
 
+def test_dynamic_writes_and_scores_short_texts_as_before(folder: Path) -> None:
+    prompts = [TEXT * count for count in (1, 3, 9)]
+    written, scored = [], []
+    for rope in (None, Rope("dynamic", 4)):
+        model = HuggingFaceModel(str(folder), name="hf:x", threads=1, rope=rope)
+        written.append([ask(model, prompt).text for prompt in prompts])
+        model.close()
+        scorer = TransformersScorer(str(folder), name="hf:x", threads=1, reuse_prefix=False, rope=rope)
+        scored.append([found.log_probability for found in scorer.score(prompts, TEXT)])
+    assert written[0] == written[1]
+    assert scored[0] == pytest.approx(scored[1], abs=1e-4)
+
+
 def test_a_scorer_reads_as_far(folder: Path) -> None:
     with pytest.raises(PromptTooLong):
         list(TransformersScorer(str(folder), name="hf:x", threads=1).score([TEXT * 40], TEXT))
