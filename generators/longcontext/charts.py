@@ -3,7 +3,6 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from storyloom.memory.errors import ModelUnavailable
 
@@ -11,11 +10,8 @@ from storyloom.memory.errors import ModelUnavailable
 Point = tuple[float, float] | tuple[float, float, float, float]
 
 _SIZE = (8.0, 4.5)  # inches
-_WITH_INTERVAL = 4
 # Colours that colour-blind people tell apart (Okabe and Ito).
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-# Names in the file from a fixed salt, and letters as letters: else no two files would be equal.
-_SETTINGS: Any = {"svg.hashsalt": "storyloom", "svg.fonttype": "none"}
 
 
 def line_chart(
@@ -41,7 +37,8 @@ def line_chart(
         raise ModelUnavailable(
             "The package that draws plots is missing. Install it with pip install 'storyloom[train]'."
         ) from error
-    with rc_context(_SETTINGS):
+    # Names in the file come from a fixed salt, else no two files would be equal; letters stay letters.
+    with rc_context({"svg.hashsalt": "storyloom", "svg.fonttype": "none"}):
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.add_subplot(title=title, xlabel=across, ylabel=up)
         if logarithmic:
@@ -50,7 +47,7 @@ def line_chart(
             colour = _COLOURS[place % len(_COLOURS)]
             known = [point for point in line if all(map(math.isfinite, point))]
             axes.plot([p[0] for p in known], [p[1] for p in known], color=colour, label=name)
-            sure: list[Any] = [point for point in known if len(point) == _WITH_INTERVAL]
+            sure = [point for point in known if len(point) == 4]
             low, high = [p[2] for p in sure], [p[3] for p in sure]
             axes.fill_between([p[0] for p in sure], low, high, color=colour, alpha=0.15, linewidth=0)
         if lines:

@@ -1,6 +1,6 @@
 """One step after another: reads a segment of every row's book, and moves the weights.
 
-It knows no folder: ``run`` keeps what is made here in one.
+It knows no folder: ``generators.training`` keeps what is made here in one.
 """
 
 import math

@@ -115,13 +115,13 @@ def test_long_segments_learn_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_lengths_grow_and_all_tokens_are_counted() -> None:
-    logged: list[Logged] = []
+    steps: list[Logged] = []
     training = Training(model(), corpus(150, 90), plan(tokens=0, rows=1, lengths=(8, 16)))
-    training.run(None, logged.append)
-    lengths = [one.length for one in logged]
+    training.run(None, steps.append)
+    lengths = [step.length for step in steps]
     assert lengths == sorted(lengths)
     assert set(lengths) == {8, 16}
-    assert logged[-1].tokens == training.tokens == training.total == 150 + 90 - 2
+    assert steps[-1].tokens == training.tokens == training.total == 150 + 90 - 2
 
 
 def test_limits_end_a_slice() -> None:
