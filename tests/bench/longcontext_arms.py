@@ -90,17 +90,7 @@ def run_arm(arm: str, seed: int, base: PreTrainedModel, books: Corpus, held: Cor
         losses.append(logged.loss)
         seconds.append(logged.seconds)
 
-    plan = Plan(
-        tokens=TOKENS,
-        lengths=(SEGMENT,),
-        rows=4,
-        learning_rate=3e-3,
-        backbone="full",
-        backbone_rate=3e-4,
-        anneal=ANNEAL if arm == "hybrid" else 0.0,
-        seed=1000 + seed,
-    )
-    train(model, books, plan, on_step=note)
+    train(model, books, plan_for(arm, seed), on_step=note)
     model.save_pretrained(kept)
     ids = excerpts(held)
     continuous = _measure(model, ids, "continuous", ())["on"]
@@ -112,6 +102,20 @@ def run_arm(arm: str, seed: int, base: PreTrainedModel, books: Corpus, held: Cor
         train_loss=sum(losses[-20:]) / len(losses[-20:]),
         continuous=continuous,
         segmented=_measure(model, ids, "segmented", CONTROLS) if has_memory(model) else {},
+    )
+
+
+def plan_for(arm: str, seed: int) -> Plan:
+    """How an arm is trained."""
+    return Plan(
+        tokens=TOKENS,
+        lengths=(SEGMENT,),
+        rows=4,
+        learning_rate=3e-3,
+        backbone="full",
+        backbone_rate=3e-4,
+        anneal=ANNEAL if arm == "hybrid" else 0.0,
+        seed=1000 + seed,
     )
 
 
