@@ -58,7 +58,7 @@ class RememberingModel(TextModel, Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Names the model and its memory's form: a state is of no use to a model with another."""
+        """Names the model by what its memory is made of: a state is of no use to a model with another."""
         ...
 
     def remember(self, text: str, state: bytes | None = None) -> bytes:

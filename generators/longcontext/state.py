@@ -116,14 +116,14 @@ def state_from(data: bytes, model: LongContextForCausalLM, *, mark: str | None =
     if told.get("version") != _VERSION:
         raise StateRefused(
             f"This memory has format {told.get('version')}, but this version of Storyloom reads {_VERSION}. "
-            "Use the version that wrote it, or rebuild the story's memory."
+            "Use the version that wrote it, or make it again from the text."
         )
     mark = mark or fingerprint(model)
     if told.get("family") != model.config.model_type or told.get("model") != mark:
         raise StateRefused(
             f"This memory is of another model ({told.get('family')} {told.get('model', '')[:12]}), not of "
             f"{model.config.model_type} {mark[:12]}. Go on with the model that the story was "
-            "written with, or rebuild the story's memory with this one."
+            "written with, or make it again from the text with this one."
         )
     try:
         state = dict(load(data))
@@ -174,7 +174,7 @@ def _told(data: bytes) -> dict[str, str]:
         head = json.loads(data[8 : 8 + length])
         told = (head.get("__metadata__") or {}).get(_FORMAT)
         if told is None:
-            raise StateRefused("These bytes are no memory of a model. Rebuild the story's memory.")
+            raise StateRefused("These bytes are no memory of a model. It can be made again from the text.")
         return dict(json.loads(told))
     except (ValueError, AttributeError, TypeError) as error:
         raise StateRefused(_damaged(error)) from error
@@ -182,4 +182,4 @@ def _told(data: bytes) -> dict[str, str]:
 
 def _damaged(error: Exception) -> str:
     gist = (str(error).splitlines() or [type(error).__name__])[0][:200]
-    return f"This memory is damaged ({gist}). Rebuild the story's memory."
+    return f"This memory is damaged ({gist}). It can be made again from the text."
