@@ -13,7 +13,7 @@ from datetime import datetime
 # The digest of no paragraph at all.
 NOTHING = ""
 # A larger state is held by the process that writes and not kept: a database would take gigabytes for a story.
-MOST_BYTES = 512 * 2**20
+MOST_BYTES = 128 * 2**20
 # Of larger ones only the last are kept.
 _LARGE = 32 * 2**20
 _REACH = 2

@@ -35,12 +35,14 @@ class LandmarkConfig(LongContextConfig):
 
     Attributes:
         landmark_block: tokens a block.
-        landmark_top_k: how many blocks a token chooses by their landmarks; None for all, which is exact.
-            While a model trains it sees all of them, as in the paper.
+        landmark_top_k: how many blocks a token chooses by their landmarks; None for all, which is attention
+            without any limit. While a model trains it sees all of them, as in the paper. What it was made of
+            it equals on texts of up to ``landmark_top_k + landmark_local`` blocks.
         landmark_local: how many of the last blocks a token always sees, its own included.
         landmark_positions: where a token sees the chosen blocks. ``true`` leaves them where they were
             read; ``near`` moves them together to just before its own block, or so many blocks before as it
-            sees, so that no position lies beyond those that were trained.
+            sees, so that no position lies beyond those that were trained. None for near where blocks are
+            chosen, else true.
         landmark_offload: hold keys and values on the CPU, and move only the chosen blocks.
         landmark_most_blocks: hold so many whole blocks at most, the latest; None for all.
     """
@@ -51,9 +53,9 @@ class LandmarkConfig(LongContextConfig):
     longest_block: ClassVar[int] = 128
 
     landmark_block: int = 64
-    landmark_top_k: int | None = None
-    landmark_local: int = 2
-    landmark_positions: str = "true"
+    landmark_top_k: int | None = 8
+    landmark_local: int = 16
+    landmark_positions: str | None = None
     landmark_offload: bool = False
     landmark_most_blocks: int | None = None
 
@@ -61,6 +63,8 @@ class LandmarkConfig(LongContextConfig):
         """Fill in what wasn't said."""
         if self.memory_layers is None:
             self.memory_layers = list(range(self.num_hidden_layers))
+        if self.landmark_positions is None:
+            self.landmark_positions = "true" if self.landmark_top_k is None else "near"
         super().__post_init__(**kwargs)
 
     @property

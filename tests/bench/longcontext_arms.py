@@ -1,5 +1,6 @@
 """What is compared: each family made out of the base model, and the base with full attention or a window."""
 
+import copy
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +11,16 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
+from storyloom.generators.hf_rope import extend
 from storyloom.generators.longcontext.baselines import has_memory, plain
 from storyloom.generators.longcontext.convert import converted
 from storyloom.generators.longcontext.corpus import Corpus
 from storyloom.generators.longcontext.evaluation.perplexity import CONTROLS, partners, read_books
 from storyloom.generators.longcontext.training.loop import train
 from storyloom.generators.longcontext.training.plan import Plan
+from storyloom.generators.rope import Rope
 
-WINDOW = 64
+WINDOW = 8  # The base hardly uses what is further away than 64 tokens: there would be nothing to gain.
 SEGMENT = 256
 TOKENS = 120_000  # of each arm's training
 ANNEAL = 0.5  # of the hybrid's training, after which its attention at Mamba's layers is silent
@@ -30,9 +33,9 @@ ARMS: dict[str, dict[str, Any]] = {
     "window": {},
     "titans": {**_MEMORY, "memory_chunk": 32},
     "atlas": {**_MEMORY, "memory_chunk": 32},
-    "lact": {**_MEMORY, "memory_chunk": WINDOW},
-    "hope": {**_MEMORY, "hope_periods": [WINDOW, 4 * WINDOW], "memory_chunk": 32},
-    "landmark": {"landmark_block": 16, "landmark_top_k": 4, "landmark_local": 4},
+    "lact": {**_MEMORY, "memory_chunk": 16},
+    "hope": {**_MEMORY, "hope_periods": [64, 256], "memory_chunk": 32},
+    "landmark": {"landmark_block": 16, "landmark_top_k": 4, "landmark_local": 1},
     "hybrid": _MEMORY,
 }
 
@@ -107,10 +110,12 @@ def run_arm(arm: str, seed: int, base: PreTrainedModel, books: Corpus, held: Cor
 
 def plan_for(arm: str, seed: int) -> Plan:
     """How an arm is trained."""
+    # Attention to everything has to see the lengths that it is measured at.
+    lengths = (512, 1024, 2048, LENGTH) if arm == "full" else (SEGMENT,)
     return Plan(
         tokens=TOKENS,
-        lengths=(SEGMENT,),
-        rows=4,
+        lengths=lengths,
+        rows=1 if arm == "full" else 4,
         learning_rate=3e-3,
         backbone="full",
         backbone_rate=3e-4,
@@ -130,13 +135,10 @@ def excerpts(held: Corpus) -> torch.Tensor:
 
 
 def _made(arm: str, seed: int, base: PreTrainedModel) -> PreTrainedModel:
-    if arm == "full" or arm == "window":
-        # A copy: ``plain`` shares the base's weights.
-        made = plain(base, WINDOW if arm == "window" else None)
-        made.load_state_dict(
-            {name: weight.clone() for name, weight in made.state_dict().items()}, assign=True
-        )
-        made.tie_weights()
+    if arm in ("full", "window"):
+        made = plain(copy.deepcopy(base), WINDOW if arm == "window" else None)
+        if arm == "full":
+            extend(made, Rope("abf", LENGTH / base.config.max_position_embeddings))
         return made
     return converted(base, arm, ARMS[arm], seed=seed)
 

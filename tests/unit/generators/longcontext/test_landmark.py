@@ -10,9 +10,9 @@ from storyloom.generators.longcontext.state import read, state_bytes
 from tests.unit.generators.longcontext.proof import LENGTH, Proof, tokens
 
 CHOSEN: dict[str, dict[str, Any]] = {
-    "true": {"landmark_block": 3, "landmark_top_k": 2, "landmark_local": 1},
+    "true": {"landmark_block": 3, "landmark_top_k": 2, "landmark_local": 1, "landmark_positions": "true"},
     "near": {"landmark_block": 2, "landmark_top_k": 3, "landmark_local": 2, "landmark_positions": "near"},
-    "offloaded": {"landmark_block": 4, "landmark_top_k": 1, "landmark_offload": True},
+    "offloaded": {"landmark_block": 4, "landmark_top_k": 1, "landmark_local": 2, "landmark_offload": True},
     "bounded": {"landmark_block": 3, "landmark_top_k": 2, "landmark_local": 2, "landmark_most_blocks": 4},
 }
 
@@ -29,7 +29,7 @@ class TestAllBlocks(Proof):
 
     @pytest.fixture
     def chosen(self) -> Mapping[str, Any]:
-        return {"landmark_block": 4}
+        return {"landmark_block": 4, "landmark_top_k": None}
 
     def test_a_state_is_as_large_after_a_long_text(self, model: LongContextForCausalLM) -> None:
         short, long = sizes(model)

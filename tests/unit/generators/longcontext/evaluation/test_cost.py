@@ -18,10 +18,11 @@ from tests.unit.generators.longcontext.proof import llama, open_gates, tokens
 
 LENGTH, PIECE = 2304, 128
 OPTIONS: dict[str, dict[str, Any]] = {
-    "landmark": {"landmark_block": 16, "landmark_top_k": 2},
+    "landmark": {"landmark_block": 16, "landmark_top_k": 2, "landmark_local": 2},
     "landmark with few blocks": {
         "landmark_block": 16,
         "landmark_top_k": 2,
+        "landmark_local": 2,
         "landmark_most_blocks": 8,
     },
 }

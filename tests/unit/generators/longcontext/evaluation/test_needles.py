@@ -131,7 +131,9 @@ def test_the_margin_is_that_of_whole_readings() -> None:
 
 
 def test_an_exact_answer_is_what_the_model_writes() -> None:
-    model = converted(llama(), "landmark", {"landmark_block": 4, "landmark_top_k": 2}, seed=1)
+    model = converted(
+        llama(), "landmark", {"landmark_block": 4, "landmark_top_k": 2, "landmark_local": 2}, seed=1
+    )
     open_gates(model)
     text = tokens(1, 40)
     writer: Any = model
@@ -146,7 +148,7 @@ def test_landmarks_read_a_long_text_piece_by_piece(tokenizer: Any) -> None:
     model = converted(
         llama(torch.float32),
         "landmark",
-        {"landmark_block": 64, "landmark_top_k": 4, "landmark_positions": "near"},
+        {"landmark_block": 64, "landmark_top_k": 4, "landmark_local": 2},
     )
     called: list[int] = []
     model.model.register_forward_pre_hook(

@@ -27,7 +27,7 @@ LENGTH, SEGMENT = 44, 12
 OPTIONS: dict[str, dict[str, Any]] = {
     "titans": {"memory_chunk": 4, "sliding_window": 6},
     "lact": {"memory_chunk": 4, "sliding_window": 6},
-    "landmark": {"landmark_block": 4, "landmark_top_k": 2},
+    "landmark": {"landmark_block": 4, "landmark_top_k": 2, "landmark_local": 2},
 }
 
 
