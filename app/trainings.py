@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from storyloom.app.conversions import local_target
 from storyloom.app.settings import Settings
-from storyloom.generators.cores import calm_openmp
+from storyloom.generators.cores import calm_openmp, physical_cores
 from storyloom.memory.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def train(
         wanted,
         limits=Limits(seconds=None if minutes is None else 60 * minutes, stopped=stopped),
         on_progress=on_progress,
-        threads=settings.threads,
+        threads=settings.threads or physical_cores(),
     )
 
 

@@ -14,7 +14,6 @@ import torch
 from filelock import FileLock, Timeout
 from transformers import PreTrainedModel
 
-from storyloom.generators.cores import physical_cores
 from storyloom.generators.hf_loading import Source, load_source
 from storyloom.generators.longcontext.baselines import check_llama
 from storyloom.generators.longcontext.corpus import Corpus, read_corpus
@@ -78,7 +77,7 @@ def train_folder(
         wanted: fields of the ``Plan``; others are its defaults, or those of the training that goes on.
         limits: when the slice ends.
         on_progress: is told of each step.
-        threads: CPU threads of torch, for the whole process; None for one a physical core. With another
+        threads: CPU threads of torch, for the whole process, or None to leave them as they are. With another
             number the last bits differ.
 
     Raises:
@@ -90,7 +89,8 @@ def train_folder(
     """
     Plan(**wanted)
     _check_folder(folder)
-    torch.set_num_threads(threads or physical_cores())
+    if threads is not None:
+        torch.set_num_threads(threads)
     work = folder / WORK
     with _alone(folder, work):
         if saving.settle(folder, work):
@@ -138,8 +138,7 @@ class _Slice:
 
     def _begin(self, kept: dict[str, Any] | None) -> Training:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        source: Any = self._source.model
-        model = source.float().to(device)
+        model: Any = _float32(self._source.model).to(device)
         training = Training(
             model,
             self._corpus,
@@ -292,8 +291,13 @@ def _teacher(target: str, student: PreTrainedModel) -> PreTrainedModel | None:
                 f"{target} can't teach this model: its {name} is {its}, not {own}. Choose the LLaMA that the "
                 "model was made from."
             )
-    teacher: PreTrainedModel = model.float().to(student.device)
+    teacher: PreTrainedModel = _float32(model).to(student.device)
     return teacher
+
+
+def _float32(model: Any) -> Any:
+    """Not by the model's own method, which refuses one that came out of a .gguf file."""
+    return torch.nn.Module.float(model)
 
 
 @contextmanager

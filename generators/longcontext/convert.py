@@ -14,8 +14,16 @@ from storyloom.memory.errors import InvalidSetting, ModelUnavailable
 
 # Models with LLaMA's weights under LLaMA's names.
 _LLAMAS = ("llama", "mistral")
-# What a family's config says for itself.
-_OWN = {"model_type", "architectures", "transformers_version", "layer_types", "sliding_window"}
+# What a family's config says for itself. What a .gguf file's says of its numbers isn't true of a model that
+# was made of them, and keeps transformers from changing its dtype.
+_OWN = {
+    "model_type",
+    "architectures",
+    "transformers_version",
+    "layer_types",
+    "sliding_window",
+    "quantization_config",
+}
 
 
 def check_family(family: str) -> None:
