@@ -24,11 +24,10 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from storyloom.generators.longcontext.convert import converted
-from storyloom.generators.longcontext.corpus import Corpus
 from storyloom.generators.longcontext.evaluation.perplexity import partners, read_books
 from storyloom.generators.longcontext.evaluation.statistics import interval
 from storyloom.generators.longcontext.training.loop import train
-from tests.bench.longcontext_arms import ARMS, BEGIN, SEGMENT, plan_for
+from tests.bench.longcontext_arms import ARMS, BEGIN, SEGMENT, pieces, plan_for
 from tests.bench.longcontext_base import base, corpus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,21 +72,9 @@ def _slow(data: Path, kept: Path, seed: int) -> Path:
             for index in model.config.memory_layers:
                 model.model.layers[index].branch.A_log.sub_(math.log(_SLOWER))
         books = corpus(data / "train", kept)
-        train(model, _pieces(books), plan_for("hybrid", seed))
+        train(model, pieces(books, SEGMENT), plan_for("hybrid", seed))
         model.save_pretrained(folder)
     return folder
-
-
-def _pieces(books: Corpus) -> Corpus:
-    """Every book in pieces of a segment, each a book of its own, so that its state begins empty."""
-    starts = [
-        place
-        for index in range(len(books))
-        for place in range(books.starts[index], books.starts[index + 1], SEGMENT)
-    ]
-    starts = [place for place in starts if place + 1 < books.starts[-1]]
-    names = tuple(map(str, range(len(starts))))
-    return Corpus(names, (*starts, books.starts[-1]), books.tokens, books.digest)
 
 
 def _texts(data: Path, kept: Path, length: int) -> torch.Tensor:

@@ -93,7 +93,7 @@ def run_arm(arm: str, seed: int, base: PreTrainedModel, books: Corpus, held: Cor
         losses.append(logged.loss)
         seconds.append(logged.seconds)
 
-    train(model, books, plan_for(arm, seed), on_step=note)
+    train(model, pieces(books, LENGTH), plan_for(arm, seed), on_step=note)
     model.save_pretrained(kept)
     ids = excerpts(held)
     continuous = _measure(model, ids, "continuous", ())["on"]
@@ -116,12 +116,22 @@ def plan_for(arm: str, seed: int) -> Plan:
         tokens=TOKENS,
         lengths=lengths,
         rows=1 if arm == "full" else 4,
-        learning_rate=3e-3,
+        learning_rate=2e-3,
         backbone="full",
-        backbone_rate=3e-4,
+        backbone_rate=2e-4,
         anneal=ANNEAL if arm == "hybrid" else 0.0,
         seed=1000 + seed,
     )
+
+
+def pieces(books: Corpus, length: int) -> Corpus:
+    """Every book in pieces, each a book of its own: many are read, and a memory begins empty in each."""
+    starts: list[int] = []
+    for index in range(len(books)):
+        first, end = books.starts[index], books.starts[index + 1]
+        starts += range(first, max(first + 1, end - length + 1), length)
+    names = tuple(map(str, range(len(starts))))
+    return Corpus(names, (*starts, books.starts[-1]), books.tokens, books.digest)
 
 
 def excerpts(held: Corpus) -> torch.Tensor:
