@@ -4,20 +4,19 @@ What isn't whole yet is in the folder's ``.training``: a checkpoint, the losses 
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from transformers import PreTrainedModel
 
 from storyloom.generators.hf_loading import Source, load_source
 from storyloom.generators.longcontext.baselines import check_llama
 from storyloom.generators.longcontext.corpus import Corpus, read_corpus
 from storyloom.generators.longcontext.training import checkpoint, saving
+from storyloom.generators.longcontext.training.guarding import alone, memory_told
 from storyloom.generators.longcontext.training.log import Log, Logged
 from storyloom.generators.longcontext.training.loop import Limits, Training
 from storyloom.generators.longcontext.training.plan import Plan
@@ -26,9 +25,6 @@ from storyloom.memory.errors import InvalidSetting, ModelUnavailable
 WORK = ".training"
 
 _CHECKPOINT_SECONDS = 60.0
-# What torch says when the CPU's memory is at its end; the GPU has an error class of its own.
-_FULL = ("not enough memory", "can't allocate memory", "out of memory")
-
 # Is told of each step, and how many tokens the training reads in all.
 OnProgress = Callable[[Logged, int], None]
 
@@ -92,7 +88,7 @@ def train_folder(
     if threads is not None:
         torch.set_num_threads(threads)
     work = folder / WORK
-    with _alone(folder, work):
+    with alone(folder, work):
         if saving.settle(folder, work):
             checkpoint.remove(work)
         kept = checkpoint.load(work)
@@ -119,7 +115,7 @@ class _Slice:
         self._saved_at = time.monotonic()
 
     def run(self, kept: dict[str, Any] | None, limits: Limits, on_progress: OnProgress | None) -> Trained:
-        with _memory_told(self._plan, self._work):
+        with memory_told(self._plan, self._work):
             training = self._begin(kept)
             self._log = Log(self._work, training.steps)
 
@@ -216,19 +212,6 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-@contextmanager
-def _alone(folder: Path, work: Path) -> Iterator[None]:
-    """Hold the folder's training for this process."""
-    work.mkdir(exist_ok=True)
-    try:
-        with FileLock(work / "lock", timeout=0):
-            yield
-    except Timeout as error:
-        raise InvalidSetting(
-            f"Another process is training {folder}. Wait for it, or stop it: its work is kept."
-        ) from error
-
-
 def _books_of(kept: Mapping[str, Any]) -> Path:
     if "text" not in kept:
         raise InvalidSetting("There is nothing to learn from. Name a folder with books by --text FOLDER.")
@@ -298,18 +281,3 @@ def _teacher(target: str, student: PreTrainedModel) -> PreTrainedModel | None:
 def _float32(model: Any) -> Any:
     """Not by the model's own method, which refuses one that came out of a .gguf file."""
     return torch.nn.Module.float(model)
-
-
-@contextmanager
-def _memory_told(plan: Plan, work: Path) -> Iterator[None]:
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        full = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not full and not any(words in str(error) for words in _FULL):
-            raise
-        anew = f" and remove {work}, to begin anew" if (work / "checkpoint.pt").is_file() else ""
-        raise InvalidSetting(
-            f"The memory is too small for steps of {plan.rows} rows of up to {max(plan.lengths):,} tokens. "
-            f"Lower --lengths or --rows{anew}. Nothing of the model was changed."
-        ) from error

@@ -5,6 +5,7 @@
 - ``weights``: which weights learn, and by which optimizer; ``carry``: the memory between two segments.
 - ``loop``: one step after another; ``recompute``: how long segments fit the memory.
 - ``checkpoint``: what the next slice needs; ``log``: the loss, drawn; ``saving``: the trained model.
+- ``guarding``: one process a folder, and memory that is too small.
 
 ``generators.training`` does the whole, from a folder into the same folder.
 """
