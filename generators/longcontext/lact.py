@@ -18,7 +18,7 @@ from storyloom.generators.longcontext.chunks import Tensors
 from storyloom.generators.longcontext.configuration import MemoryConfig
 from storyloom.generators.longcontext.modeling import LongContextForCausalLM, WideNorm
 from storyloom.generators.longcontext.places import PlacedModel
-from storyloom.generators.longcontext.projections import HeadProjections
+from storyloom.generators.longcontext.projections import HeadProjections, quiet_gates
 from storyloom.generators.longcontext.rows import Rows
 from storyloom.generators.longcontext.turns import Turn, joined, moved, turns
 from storyloom.kernels.lact import LactState, lact_apply, lact_gradients, lact_update
@@ -64,6 +64,7 @@ class LactGates(nn.Module):
         start = torch.full_like(self.bias, math.log(math.expm1(_RATE)))
         start[:, -1] = 0
         initialization.copy_(self.bias, start)
+        quiet_gates(self.proj)
 
     def forward(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """[batch, columns, hidden size] to rates [batch, columns, heads, 3] and momentum without the 3."""

@@ -8,6 +8,16 @@ from transformers import initialization
 from storyloom.generators.longcontext.cells import Cells
 from storyloom.generators.longcontext.rows import Rows, take
 
+_QUIET = 0.1
+
+
+def quiet_gates(proj: nn.Linear) -> None:
+    """Let gates begin nearly where their biases put them, whatever the source draws its weights by.
+
+    Decays that a token may multiply by a hundred empty a memory within a page.
+    """
+    initialization.normal_(proj.weight, std=_QUIET * proj.in_features**-0.5)
+
 
 class CausalConv(nn.Module):
     """A depthwise convolution over a token and those before it, however they are split over calls.

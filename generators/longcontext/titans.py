@@ -11,7 +11,7 @@ from storyloom.generators.longcontext.configuration import MemoryConfig
 from storyloom.generators.longcontext.forgetting import kept
 from storyloom.generators.longcontext.modeling import LongContextForCausalLM, WideNorm
 from storyloom.generators.longcontext.places import PlacedModel
-from storyloom.generators.longcontext.projections import HeadProjections
+from storyloom.generators.longcontext.projections import HeadProjections, quiet_gates
 from storyloom.generators.longcontext.rows import Rows
 from storyloom.kernels.fast_weight import fast_weight
 
@@ -73,6 +73,7 @@ class Gates(nn.Module):
         momentum = torch.full_like(decay, _MOMENTUM)
         start = torch.stack([torch.logit(momentum), torch.zeros_like(decay), torch.logit(decay)])
         initialization.copy_(self.bias, start)
+        quiet_gates(self.proj)
 
     def forward(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[batch, columns, hidden size] to three of [batch, columns, heads], in float32 at least."""

@@ -41,7 +41,7 @@ def opened(cli: Any, llama: Path, folder: Path, family: str, *options: str) -> s
     from tests.unit.generators.longcontext.proof import open_gates
 
     model: Any = AutoModelForCausalLM.from_pretrained(folder)
-    open_gates(model)
+    open_gates(model, 3.0)  # so that another memory writes other words, and not only other scores
     model.save_pretrained(folder)
     return f"hf:{folder}"
 

@@ -25,7 +25,7 @@ def remembering(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(folder, made, dirs_exist_ok=True)
     source: Any = AutoModelForCausalLM.from_pretrained(folder)
     model = converted(source, "titans", OPTIONS, seed=1)
-    open_gates(model)
+    open_gates(model, 3.0)  # so that another memory writes other words, and not only other scores
     model.save_pretrained(made)
     return made
 

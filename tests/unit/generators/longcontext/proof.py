@@ -53,12 +53,12 @@ def close(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
-def open_gates(model: LongContextForCausalLM) -> None:
+def open_gates(model: LongContextForCausalLM, loudness: float = 0.3) -> None:
     """Let the memory be heard: a closed gate would make every test of it an empty one."""
     generator = torch.Generator().manual_seed(11)
     with torch.no_grad():
         for factor in model.zero_factors():
-            factor.copy_(torch.randn(factor.shape, generator=generator, dtype=factor.dtype) * 0.3)
+            factor.copy_(torch.randn(factor.shape, generator=generator, dtype=factor.dtype) * loudness)
 
 
 def logits(model: LongContextForCausalLM, ids: Tensor, **given: Any) -> Tensor:
