@@ -38,7 +38,7 @@ def synthetic_cache(model: Any, length: int, *, seed: int = 0, at_once: int = 51
     read = length if length <= _READ else _READ + length % _READ
     cache = _read(model, read, at_once, generator)
     for index, layer in enumerate(cache.layers):
-        attention = model.model.layers[index].self_attn
+        attention = _attention(model, index)
         if isinstance(attention, LandmarkAttention):
             _fill_blocks(layer, attention, length, at_once, generator)
         elif isinstance(layer, CountingLayer):
@@ -72,8 +72,12 @@ def _read(model: Any, length: int, at_once: int, generator: torch.Generator) -> 
 
 def _is_filled(model: Any, name: str) -> bool:
     """Whether a tensor of a state is in a layer whose memory is filled here."""
-    attention = model.model.layers[int(name.partition(".")[0])].self_attn
-    return isinstance(attention, LandmarkAttention)
+    return isinstance(_attention(model, int(name.partition(".")[0])), LandmarkAttention)
+
+
+def _attention(model: Any, index: int) -> Any:
+    """A layer's attention; None where something else stands in its place."""
+    return getattr(model.model.layers[index], "self_attn", None)
 
 
 def _fill(layer: Any, length: int, generator: torch.Generator) -> None:

@@ -25,6 +25,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "landmark_local": 2,
         "landmark_most_blocks": 8,
     },
+    "hybrid without attention": {"hybrid_mode": "replace", "sliding_window": 32},
 }
 
 
@@ -56,7 +57,9 @@ def shapes(cache: Cache) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("name", [*FAMILIES, "landmark with few blocks", "full", "window"])
+@pytest.mark.parametrize(
+    "name", [*FAMILIES, *(name for name in OPTIONS if name not in FAMILIES), "full", "window"]
+)
 @torch.inference_mode()
 def test_a_synthetic_cache_is_as_a_read_one(name: str) -> None:
     made = model(name)
