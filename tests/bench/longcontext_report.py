@@ -59,9 +59,11 @@ def write_report(told: dict[str, Any], books: Sequence[str], folder: Path) -> No
 def _figures(found: Sequence[Result], window: Sequence[Result]) -> dict[str, Any]:
     continuous = _mean([one.continuous for one in found])
     memories = {memory: _mean([one.segmented[memory] for one in found]) for memory in found[0].segmented}
-    whole: dict[str, Any] = {"loss": _told(continuous.mean(1))}
-    if window:
-        whole["less_window"] = _told((continuous - _mean([one.continuous for one in window])).mean(1))
+    whole: dict[str, Any] = {"loss": _told(continuous.mean(1)), "less_window": None}
+    beside = {one.seed: one.continuous for one in window}
+    pairs = [one.continuous - beside[one.seed] for one in found if one.seed in beside]
+    if pairs:
+        whole["less_window"] = _told(_mean(pairs).mean(1))
     return {
         "seeds": [one.seed for one in found],
         "parameters": found[0].parameters,
@@ -146,5 +148,7 @@ def _tables(told: dict[str, Any], books: Sequence[str]) -> str:
     return "\n".join([*rows, ""])
 
 
-def _cell(told: dict[str, float]) -> str:
+def _cell(told: dict[str, float] | None) -> str:
+    if told is None:
+        return "–"
     return f"{told['mean']:.4f} ({told['low']:.4f} to {told['high']:.4f})"
