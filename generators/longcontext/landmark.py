@@ -160,7 +160,11 @@ class LandmarkAttention(LlamaAttention):
             offload=options.landmark_offload,
         )
         blocks.write(k, v, self.pool)
-        said = self._over_chosen(q, blocks) if self._chooses(q, blocks) else self._over_all(q, blocks)
+        exact = self._exact(q, blocks)
+        parts = [self._over_all(q[:, :exact], blocks)] if exact else []
+        if exact < q.shape[1]:
+            parts.append(self._over_chosen(q[:, exact:], blocks, exact))
+        said = torch.cat(parts, dim=1) if parts else torch.empty_like(q)
         blocks.keep(rows.lengths)
         cells.advance(rows.lengths)
         if past_key_values is not None:
@@ -168,12 +172,15 @@ class LandmarkAttention(LlamaAttention):
             layer.count(hidden)
         return rows.restore(self.o_proj(said.flatten(-2))), None
 
-    def _chooses(self, q: Tensor, blocks: Blocks) -> bool:
-        """Whether a token of the call has more blocks before it than it may see."""
+    def _exact(self, q: Tensor, blocks: Blocks) -> int:
+        """How many of the call's tokens have no more blocks before them than they may see.
+
+        One token is as soon read by choosing: what it chooses are then all.
+        """
         if self.training or self.options.landmark_top_k is None:
-            return False
-        last = max(blocks.starts, default=0) + q.shape[1] - 1
-        return q.shape[1] == 1 or last // blocks.block > self.options.landmark_seen
+            return q.shape[1]
+        seen = (self.options.landmark_seen + 1) * blocks.block - max(blocks.starts, default=0)
+        return 0 if q.shape[1] == 1 else min(max(0, seen), q.shape[1])
 
     def _opened(self) -> Tensor:
         """The gate between 0 and 1; its gradient passes the ends, so that it can come back from there."""
@@ -207,12 +214,15 @@ class LandmarkAttention(LlamaAttention):
             said = said.index_copy(0, rows, o)
         return said
 
-    def _over_chosen(self, q: Tensor, blocks: Blocks) -> Tensor:
-        """Attention of each token to the blocks that it chooses, some tokens at a time."""
+    def _over_chosen(self, q: Tensor, blocks: Blocks, first: int) -> Tensor:
+        """Attention of each token, from the call's ``first`` on, to the blocks that it chooses.
+
+        Some tokens at a time.
+        """
         block, seen = blocks.block, self.options.landmark_seen
         most = max(1, _AT_ONCE // (seen * block * self.kv_heads * self.head_dim * max(1, q.shape[0])))
         starts = torch.tensor(blocks.starts, device=q.device)[:, None]
-        places = starts + torch.arange(q.shape[1], device=q.device)
+        places = starts + first + torch.arange(q.shape[1], device=q.device)
         return torch.cat(
             [
                 self._some_over_chosen(some, where, blocks)
