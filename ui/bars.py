@@ -10,6 +10,31 @@ from storyloom.ui import output
 from storyloom.ui.stopping import Stop
 
 
+def started_bars(*, percent: bool = False) -> Any:
+    """Rich's bars on stderr, already drawn; None where stderr is no terminal.
+
+    Args:
+        percent: tell how far it is as a share, not as a count.
+    """
+    if not sys.stderr.isatty():
+        return None
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    done = TaskProgressColumn() if percent else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), done, TimeRemainingColumn())
+    bars = Progress(*columns, console=Console(stderr=True), transient=True)
+    bars.start()
+    return bars
+
+
 class Bars(Listener):
     """Draws a bar on stderr for each kind of work; elsewhere a line says when it begins and ends.
 
@@ -28,18 +53,7 @@ class Bars(Listener):
 
     def __enter__(self) -> "Bars":
         self._stop.patient = True
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-            )
-            self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._bars.start()
+        self._bars = started_bars()
         return self
 
     def __exit__(

@@ -1,6 +1,5 @@
 """``models train``: how far it is, and what came of it."""
 
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from storyloom.app import trainings
 from storyloom.app.offline import stay_offline
 from storyloom.app.settings import load_settings
 from storyloom.ui import output
+from storyloom.ui.bars import started_bars
 from storyloom.ui.fetching import fetch_missing
 from storyloom.ui.stopping import Stop
 
@@ -59,18 +59,7 @@ class _Progress:
         self._told = 0.0
 
     def __enter__(self) -> "_Progress":
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TaskProgressColumn(),
-                TimeRemainingColumn(),
-            )
-            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._bar.start()
+        self._bar = started_bars(percent=True)
         return self
 
     def __exit__(

@@ -21,9 +21,10 @@ from storyloom.generators.scoring import TransformersScorer
 from storyloom.memory.errors import InvalidSetting, PromptTooLong
 from storyloom.memory.generation import Request, Sampling, collect
 from tests.tiny_model import TEXT
+from tests.unit.generators.longcontext import proof
 from tests.unit.generators.longcontext.proof import close, logits, open_gates
 
-TRAINED, FACTOR, VOCABULARY = 12, 4, 61
+TRAINED, FACTOR = 12, 4
 WAYS = [f"{name}:{FACTOR}" for name in ("linear", "dynamic", "yarn", "abf", "truncated")]
 # Small enough that a family's memory, windows and blocks are crossed within the length.
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -32,29 +33,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def llama(**fields: Any) -> LlamaForCausalLM:
-    config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=TRAINED,
-        initializer_range=0.3,
-        bos_token_id=None,
-        eos_token_id=None,
-        pad_token_id=0,
-        **fields,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        made: Any = LlamaForCausalLM(config)
-        model: LlamaForCausalLM = made.to(torch.float64).eval()
-        return model
+    """The proof's LLaMA, trained to a short length."""
+    return proof.llama(**({"num_hidden_layers": 2, "max_position_embeddings": TRAINED} | fields))
 
 
 def ids(length: int = TRAINED * FACTOR) -> Tensor:
-    return torch.randint(1, VOCABULARY, (1, length), generator=torch.Generator().manual_seed(3))
+    return torch.randint(1, proof.VOCABULARY, (1, length), generator=torch.Generator().manual_seed(3))
 
 
 def extended(way: str, **fields: Any) -> LlamaForCausalLM:

@@ -22,20 +22,20 @@ LENGTH = 23
 
 def llama(dtype: torch.dtype = torch.float64, **fields: Any) -> LlamaForCausalLM:
     """Three random layers, large enough weights that every layer is heard."""
-    config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-        initializer_range=0.3,
-        bos_token_id=None,
-        eos_token_id=None,
-        pad_token_id=0,
-        **fields,
-    )
+    usual: dict[str, Any] = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 256,
+        "initializer_range": 0.3,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "pad_token_id": 0,
+    }
+    config = LlamaConfig(**(usual | fields))
     with torch.random.fork_rng():
         torch.manual_seed(5)
         made: Any = LlamaForCausalLM(config)
