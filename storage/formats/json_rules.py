@@ -9,16 +9,17 @@ from datetime import UTC, datetime
 from storyloom.memory.story import PassageKind, Strand
 from storyloom.storage.formats.json_model import StoryFile
 
-_GREATEST_VERSION = 2**31
+_GREATEST = 2**31 - 1  # what every database's integer holds; seeds have twice the room
 
 
 def faults(file: StoryFile) -> Iterator[str]:
     """Everything wrong with the file, each beginning with the field's path."""
     if not file.story.id:
         yield "story.id: is empty"
-    if not 1 <= file.story.version < _GREATEST_VERSION:
+    if not 1 <= file.story.version <= _GREATEST:
         yield "story.version: must be 1 or more"
     yield from _moments(file)
+    yield from _counts(file)
     yield from _strands(file)
     yield from _steps(file)
     yield from _documents(file)
@@ -60,6 +61,29 @@ def _moment(path: str, moment: datetime) -> Iterator[str]:
         moment.astimezone(UTC)
     except OverflowError:
         yield f"{path}: is out of the calendar"
+
+
+def _counts(file: StoryFile) -> Iterator[str]:
+    """Numbers that nothing else bounds: they must fit the database's columns."""
+    counted: list[tuple[str, object, tuple[str, ...]]] = []
+    for place, step in enumerate(file.steps):
+        counted.append((f"steps.{place}", step, ("prompt_tokens", "completion_tokens")))
+    for place, passage in enumerate(file.passages):
+        counted.append((f"passages.{place}", passage, ("depth", "part")))
+    for place, revision in enumerate(file.revisions):
+        counted.append((f"revisions.{place}", revision, ("depth",)))
+    for place, entry in enumerate(file.provenance):
+        path = f"provenance.{place}"
+        counted += [(f"{path}.slots.{at}", slot, ("tokens",)) for at, slot in enumerate(entry.slots)]
+        told = ("prompt_tokens", "completion_tokens", "cached_tokens")
+        counted += [(f"{path}.calls.{at}", call, told) for at, call in enumerate(entry.calls)]
+        if entry.weaving is not None:
+            counted.append((f"{path}.weaving", entry.weaving, ("budget", "tokens")))
+    for path, holder, names in counted:
+        for name in names:
+            value = getattr(holder, name)
+            if value is not None and not -_GREATEST <= value <= _GREATEST:
+                yield f"{path}.{name}: must be from {-_GREATEST} to {_GREATEST}"
 
 
 def _strands(file: StoryFile) -> Iterator[str]:

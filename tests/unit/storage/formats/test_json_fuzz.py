@@ -236,6 +236,21 @@ def test_no_moment_may_be_out_of_the_calendar(database: Database, whole: dict[st
             holder[name] = kept
 
 
+@pytest.mark.parametrize("number", [2**31, -(2**31) - 1, 2**63 - 1])
+def test_a_number_that_no_column_holds_is_refused(
+    database: Database, whole: dict[str, Any], number: int
+) -> None:
+    refused = set()
+    for holder, name in places(whole):
+        if type(holder[name]) is int:
+            kept, holder[name] = holder[name], number
+            with database.unit_of_work() as work:
+                if not is_taken(work, json.dumps(whole)):
+                    refused.add(name)
+            holder[name] = kept
+    assert refused >= {"depth", "version", "part", "prompt_tokens", "cached_tokens", "budget", "tokens"}
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=SAFE)
 @given(cut=SHARE, put=st.sampled_from(["", "}", "]", '"', "\\", "\0", "\ud800", "1e999", "NaN", "[" * 3_000]))
 @example(cut=1.0, put="")
