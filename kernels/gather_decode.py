@@ -109,14 +109,32 @@ def merge_attention(o_a: Tensor, lse_a: Tensor, o_b: Tensor, lse_b: Tensor) -> t
     check_alike(name, "o_a", o_a, o_b=o_b)
     check_alike(name, "lse_a", lse_a, lse_b=lse_b)
     check_device(name, "lse_a", lse_a, o_a.device, "o_a")
-    top = torch.maximum(lse_a, lse_b).detach()
+    return merge_stacked(torch.stack([o_a, o_b]), torch.stack([lse_a, lse_b]))
+
+
+def merge_stacked(o: Tensor, lse: Tensor) -> tuple[Tensor, Tensor]:
+    """``merge_attention`` of any number of disjoint sets of tokens, which are the first axis.
+
+    Args:
+        o: attention over each set, [sets, batch, queries, heads, width], any float dtype.
+        lse: its log-sum-exp in nats, [sets, batch, queries, heads]; -inf for an empty set, whose o must be
+            finite.
+
+    Returns:
+        o, [batch, queries, heads, width], and lse, [batch, queries, heads]; 0 and -inf where all are empty.
+
+    Raises:
+        ValueError: the shapes don't fit.
+    """
+    check_shape("merge_stacked", "lse", lse, o.shape[:-1])
+    top = lse.amax(0).detach()
     top = top.masked_fill(top == -torch.inf, 0)
-    weight_a, weight_b = (lse_a - top).exp(), (lse_b - top).exp()
-    total = weight_a + weight_b
+    weights = (lse - top).exp()
+    total = weights.sum(0)
     empty = total == 0
     total = total.masked_fill(empty, 1)
-    o = (weight_a / total).unsqueeze(-1) * o_a + (weight_b / total).unsqueeze(-1) * o_b
-    return o.to(o_a.dtype), (top + total.log()).masked_fill(empty, -torch.inf)
+    merged = torch.einsum("s...,s...d->...d", weights / total, o.to(weights.dtype))
+    return merged.to(o.dtype), (top + total.log()).masked_fill(empty, -torch.inf)
 
 
 def _check(

@@ -1,9 +1,8 @@
 """Landmark LLaMA (arXiv 2305.16300): attention that reaches earlier blocks through a landmark of each."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
-from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 from transformers import initialization
 from transformers.cache_utils import Cache
@@ -12,98 +11,23 @@ from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRotary
 from storyloom.generators.longcontext.cells import cells_of
 from storyloom.generators.longcontext.configuration import LongContextConfig
 from storyloom.generators.longcontext.landmark_cache import Blocks
+from storyloom.generators.longcontext.landmark_config import LandmarkConfig
+from storyloom.generators.longcontext.landmark_tiles import Tiles
 from storyloom.generators.longcontext.modeling import (
     LongContextForCausalLM,
     LongContextModel,
     ReadingLayer,
     ZeroScale,
 )
-from storyloom.generators.longcontext.rows import Rows
-from storyloom.kernels.gather_decode import gather_decode, merge_attention
+from storyloom.generators.longcontext.rows import Rows, take
+from storyloom.kernels.gather_decode import gather_decode, merge_stacked
 from storyloom.kernels.landmark import landmark_attention
 
-POSITIONS = ("true", "near")
-_AT_ONCE = 2**24  # Numbers that are fetched of the chosen blocks' keys at a time.
+_AT_ONCE = 2**24  # Numbers of the queries that are turned at a time, to each block that they chose.
+_TILE = 32  # Tokens that share a block which is fetched.
 # A later block's advantage where blocks say the same: two of the same words do, seen from near positions,
 # and rounding would choose between them.
 _LATER = 1e-5
-
-
-@strict
-class LandmarkConfig(LongContextConfig):
-    """A LLaMA with landmark attention, in all layers where none are named.
-
-    Attributes:
-        landmark_block: tokens a block.
-        landmark_top_k: how many blocks a token chooses by their landmarks; None for all, which is attention
-            without any limit. While a model trains it sees all of them, as in the paper. What it was made of
-            it equals on texts of up to ``landmark_top_k + landmark_local`` blocks.
-        landmark_local: how many of the last blocks a token always sees, its own included.
-        landmark_positions: where a token sees the chosen blocks. ``true`` leaves them where they were
-            read; ``near`` moves them together to just before its own block, or so many blocks before as it
-            sees, so that no position lies beyond those that were trained. None for near where blocks are
-            chosen, else true.
-        landmark_offload: hold keys and values on the CPU, and move only the chosen blocks.
-        landmark_most_blocks: hold so many whole blocks at most, the latest; None for all.
-    """
-
-    model_type = "storyloom_landmark"
-    default_window: ClassVar[int | None] = None
-    widest_head: ClassVar[int] = 128
-    longest_block: ClassVar[int] = 128
-
-    landmark_block: int = 64
-    landmark_top_k: int | None = 8
-    landmark_local: int = 16
-    landmark_positions: str | None = None
-    landmark_offload: bool = False
-    landmark_most_blocks: int | None = None
-
-    def __post_init__(self, **kwargs: Any) -> None:
-        """Fill in what wasn't said."""
-        if self.memory_layers is None:
-            self.memory_layers = list(range(self.num_hidden_layers))
-        if self.landmark_positions is None:
-            self.landmark_positions = "true" if self.landmark_top_k is None else "near"
-        super().__post_init__(**kwargs)
-
-    @property
-    def landmark_seen(self) -> int:
-        """How many blocks before its own a token sees at most, where it chooses."""
-        return (self.landmark_top_k or 0) + self.landmark_local - 1
-
-    @property
-    def keeps_keys(self) -> bool:
-        """They lie in the cells, by blocks."""
-        return False
-
-    def validate_landmark(self) -> None:
-        """Hold the blocks to what the kernels take, and the options to each other."""
-        width = getattr(self, "head_dim", None) or self.hidden_size // self.num_attention_heads
-        if width > self.widest_head:
-            raise ValueError(f"The heads have {width} channels; landmarks take at most {self.widest_head}.")
-        if not 1 <= self.landmark_block <= self.longest_block:
-            raise ValueError(
-                f"landmark_block is {self.landmark_block}; it must be from 1 to {self.longest_block}."
-            )
-        if self.landmark_top_k is not None and self.landmark_top_k < 1:
-            raise ValueError(f"landmark_top_k is {self.landmark_top_k}; it must be at least 1, or None.")
-        if self.landmark_local < 1:
-            raise ValueError(f"landmark_local is {self.landmark_local}; it must be at least 1.")
-        if self.landmark_positions not in POSITIONS:
-            known = ", ".join(POSITIONS)
-            raise ValueError(f"landmark_positions is {self.landmark_positions!r}; it must be one of {known}.")
-        if self.landmark_top_k is None:
-            choosing = {"near positions": self.landmark_positions == "near"}
-            choosing["landmark_most_blocks"] = self.landmark_most_blocks is not None
-            for name, asked in choosing.items():
-                if asked:
-                    raise ValueError(f"With {name}, landmark_top_k must say how many blocks are chosen.")
-        elif self.landmark_most_blocks is not None and self.landmark_most_blocks < self.landmark_seen:
-            raise ValueError(
-                f"landmark_most_blocks is {self.landmark_most_blocks}; a token sees {self.landmark_seen} "
-                "blocks before its own, so it must be at least that."
-            )
 
 
 class Pool(nn.Module):
@@ -160,11 +84,7 @@ class LandmarkAttention(LlamaAttention):
             offload=options.landmark_offload,
         )
         blocks.write(k, v, self.pool)
-        exact = self._exact(q, blocks)
-        parts = [self._over_all(q[:, :exact], blocks)] if exact else []
-        if exact < q.shape[1]:
-            parts.append(self._over_chosen(q[:, exact:], blocks, exact))
-        said = torch.cat(parts, dim=1) if parts else torch.empty_like(q)
+        said = self._attend(q, blocks)
         blocks.keep(rows.lengths)
         cells.advance(rows.lengths)
         if past_key_values is not None:
@@ -172,55 +92,59 @@ class LandmarkAttention(LlamaAttention):
             layer.count(hidden)
         return rows.restore(self.o_proj(said.flatten(-2))), None
 
-    def _exact(self, q: Tensor, blocks: Blocks) -> int:
-        """How many of the call's tokens have no more blocks before them than they may see.
+    def _attend(self, q: Tensor, blocks: Blocks) -> Tensor:
+        """[batch, tokens, heads, width] to the same: each token to all before it, or to what it chooses."""
+        exact = [self._exact(q, start + gone) for start, gone in zip(blocks.starts, blocks.gone, strict=True)]
+        first = min(exact, default=q.shape[1])
+        said = q.new_zeros(q.shape)
+        if first < q.shape[1]:
+            said = torch.cat([said[:, :first], self._over_chosen(q[:, first:], blocks, first)], dim=1)
+        # Rows with as many tokens before the call go together.
+        for start, count in sorted(set(zip(blocks.starts, exact, strict=True))):
+            if count:
+                rows = [row for row, own in enumerate(blocks.starts) if own == start and exact[row] == count]
+                said = self._over_all(q[:, :count], blocks, start, torch.tensor(rows, device=q.device), said)
+        return said
 
-        One token is as soon read by choosing: what it chooses are then all.
-        """
+    def _exact(self, q: Tensor, before: int) -> int:
+        """How many of a row's tokens have no more blocks before them than they may see."""
         if self.training or self.options.landmark_top_k is None:
             return q.shape[1]
-        seen = (self.options.landmark_seen + 1) * blocks.block - max(blocks.starts, default=0)
-        return 0 if q.shape[1] == 1 else min(max(0, seen), q.shape[1])
+        seen = (self.options.landmark_seen + 1) * self.options.landmark_block - before
+        return min(max(0, seen), q.shape[1])
 
     def _opened(self) -> Tensor:
         """The gate between 0 and 1; its gradient passes the ends, so that it can come back from there."""
         weight = self.gate.weight
         return weight + (weight.clamp(0, 1) - weight).detach()
 
-    def _over_all(self, q: Tensor, blocks: Blocks) -> Tensor:
-        """Attention to all tokens; rows with as many of them before the call go together."""
-        said = torch.empty_like(q)
-        parts = []
-        for start in sorted(set(blocks.starts)):
-            chosen = [row for row, own in enumerate(blocks.starts) if own == start]
-            rows = torch.tensor(chosen, device=q.device)
-            home = rows.to(blocks.keys.device)
-            length = start + q.shape[1]
-            count = -(-length // blocks.block)
-            before = blocks.dropped[rows][:, None] * blocks.block
-            places = before + torch.arange(length, device=q.device)
-            middles = before + self._middles(torch.arange(count, device=q.device))
-            o, _ = landmark_attention(
-                self._rotate(q[rows], places[:, start:]),
-                self._rotate(blocks.keys[home, :length].to(q.device), places),
-                blocks.values[home, :length].to(q.device),
-                self._rotate(blocks.landmarks[rows, :count], middles),
-                self._opened(),
-                block=blocks.block,
-                scale=self.scaling,
-            )
-            parts.append((rows, o))
-        for rows, o in parts:
-            said = said.index_copy(0, rows, o)
-        return said
+    def _over_all(self, q: Tensor, blocks: Blocks, start: int, rows: Tensor, said: Tensor) -> Tensor:
+        """``said`` with what some rows' first tokens hear from all before; ``start`` precede the call."""
+        home = rows.to(blocks.keys.device)
+        length = start + q.shape[1]
+        count = -(-length // blocks.block)
+        before = blocks.dropped[rows][:, None] * blocks.block
+        places = before + torch.arange(length, device=q.device)
+        middles = before + self._middles(torch.arange(count, device=q.device))
+        o, _ = landmark_attention(
+            self._rotate(q[rows], places[:, start:]),
+            self._rotate(blocks.keys[home, :length].to(q.device), places),
+            blocks.values[home, :length].to(q.device),
+            self._rotate(blocks.landmarks[rows, :count], middles),
+            self._opened(),
+            block=blocks.block,
+            scale=self.scaling,
+        )
+        return said.index_put((rows[:, None], torch.arange(q.shape[1], device=q.device)), o)
 
     def _over_chosen(self, q: Tensor, blocks: Blocks, first: int) -> Tensor:
         """Attention of each token, from the call's ``first`` on, to the blocks that it chooses.
 
         Some tokens at a time.
         """
-        block, seen = blocks.block, self.options.landmark_seen
-        most = max(1, _AT_ONCE // (seen * block * self.kv_heads * self.head_dim * max(1, q.shape[0])))
+        most = max(
+            1, _AT_ONCE // (self.options.landmark_seen * self.heads * self.head_dim * max(1, q.shape[0]))
+        )
         starts = torch.tensor(blocks.starts, device=q.device)[:, None]
         places = starts + first + torch.arange(q.shape[1], device=q.device)
         return torch.cat(
@@ -233,50 +157,108 @@ class LandmarkAttention(LlamaAttention):
 
     def _some_over_chosen(self, q: Tensor, places: Tensor, blocks: Blocks) -> Tensor:
         """[batch, tokens, heads, width] at places, [batch, tokens], to the same."""
-        block, seen = blocks.block, self.options.landmark_seen
-        near = self.options.landmark_positions == "near"
-        rows = torch.arange(len(q), device=q.device)[:, None].expand_as(places).flatten()
-        dropped = blocks.dropped[rows]
-        indices = self._choose(q, places, blocks).flatten(0, 1)
-        own, inside = places.flatten() // block, places.flatten() % block
-        # By how much the token and its own block come nearer to the text's beginning.
-        nearer = (own + dropped - seen).clamp(min=0) if near else torch.zeros_like(own)
-        begin = (own + dropped - nearer) * block
-        asking = self._rotate(q.flatten(0, 1)[:, None], (begin + inside)[:, None])
+        chosen = self._choose(q, places, blocks)
+        o, lse = self._over_earlier(q, chosen, self._distances(chosen, places, blocks), blocks)
+        own_o, own_lse = self._within_own(q, places, blocks)
+        merged, _ = merge_stacked(torch.cat([o, own_o[None]]), torch.cat([lse, own_lse[None]]))
+        return merged
 
-        empty = indices < 0
-        slots = torch.arange(indices.shape[-1], device=q.device).expand_as(indices)
-        at = slots if near else indices + dropped[:, None, None]
-        chosen = indices.clamp(min=0)
-        k, v = blocks.fetch(rows, blocks.tokens(chosen).flatten(-2))
-        k = self._rotate_by_head(k, blocks.tokens(at).flatten(-2))
-        heads = torch.arange(self.kv_heads, device=q.device)
-        landmarks = blocks.landmarks[rows[:, None, None], chosen.transpose(1, 2), heads]
-        landmarks = self._rotate_by_head(landmarks, self._middles(at))
+    def _distances(self, chosen: Tensor, places: Tensor, blocks: Blocks) -> Tensor:
+        """How far before a token the blocks that it chose begin, [batch, tokens, kv_heads, seen].
+
+        Moved near, they lie side by side in their order, wherever they were read.
+        """
+        block, seen = blocks.block, self.options.landmark_seen
+        own, inside = (part[..., None, None] for part in (places // block, places % block))
+        if self.options.landmark_positions == "true":
+            return (own - chosen) * block + inside
+        before = (own + blocks.dropped[:, None, None, None]).clamp(max=seen)
+        slots = torch.arange(chosen.shape[-1], device=chosen.device)
+        return ((before - slots) * block + inside).expand_as(chosen)
+
+    def _over_earlier(
+        self, q: Tensor, chosen: Tensor, distances: Tensor, blocks: Blocks
+    ) -> tuple[Tensor, Tensor]:
+        """Attention of each token to each of the earlier blocks that it chose.
+
+        A block is fetched once for up to ``_TILE`` tokens. They are turned by how far they are from it, and
+        its keys as if it began at 0.
+
+        Returns:
+            o, [seen, batch, tokens, heads, width], and lse with the landmarks' say, [seen, batch, tokens,
+            heads].
+        """
+        batch, _, kv_heads, _ = chosen.shape
+        held = blocks.landmarks.shape[1]
+        rows = torch.arange(batch, device=q.device)[:, None, None, None]
+        heads = torch.arange(kv_heads, device=q.device)[:, None]
+        wanted = ((rows * kv_heads + heads) * held + chosen).masked_fill(chosen < 0, -1)
+        tiles = Tiles(wanted.flatten(), _TILE)
+        row, head, which = tiles.key // (kv_heads * held), tiles.key // held % kv_heads, tiles.key % held
+
+        grouped = q.unflatten(2, (kv_heads, 1, -1)).expand(-1, -1, -1, chosen.shape[3], -1, -1)
+        asking = tiles.lay(self._turn(grouped.flatten(0, 3), distances.flatten()[:, None]))
+        k, v = blocks.whole(row, head, which)
+        k = self._turn(k, torch.arange(blocks.block, device=q.device)[None])
         o, lse = gather_decode(
             asking,
-            k,
-            v,
-            torch.where(empty, -1, slots),
+            k[:, :, None],
+            v[:, :, None],
+            torch.zeros_like(row)[:, None, None],
             scale=self.scaling,
-            block=block,
-            block_logits=self._logits(asking, landmarks),
-            gate=self._opened(),
+            block=blocks.block,
+        )
+        landmarks = self._turn(blocks.landmarks[row, which, head], self._middles(torch.zeros_like(row)))
+        logits = self.scaling * torch.einsum("nqgd,nd->nqg", asking, landmarks).to(lse.dtype)
+        lse = lse.lerp(logits, self._opened().unflatten(0, (kv_heads, -1))[head, None].to(lse.dtype))
+        return (
+            tiles.pick(o, 0).unflatten(0, chosen.shape).movedim(3, 0).flatten(3, 4),
+            tiles.pick(lse, -torch.inf).unflatten(0, chosen.shape).movedim(3, 0).flatten(3, 4),
         )
 
-        k, v = blocks.fetch(rows, blocks.tokens(own)[:, None].expand(-1, self.kv_heads, -1))
-        k = self._rotate(k, begin[:, None] + torch.arange(block, device=q.device))
-        own_o, own_lse = gather_decode(
-            asking,
-            k,
+    def _within_own(self, q: Tensor, places: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
+        """Attention of each token to its own block, up to itself: o, like q, and lse without the width."""
+        if q.shape[1] == 1:
+            return self._last_in_own(q, places, blocks)
+        block = blocks.block
+        own = places // block
+        first = own[:, :1]
+        which = first + torch.arange(int((own[:, -1:] - first).max()) + 1, device=q.device)
+        inside = torch.arange(block, device=q.device)
+        # The call's tokens by blocks; where a block has others too, any token stands in for them.
+        column = (blocks.tokens(which) - places[:, :1, None]).clamp(0, q.shape[1] - 1).flatten(1)
+        asking = take(q, column).unflatten(1, (-1, block)).flatten(0, 1)
+        row = torch.arange(len(q), device=q.device)[:, None].expand_as(which).flatten()
+        k, v = blocks.whole(row, slice(None), which.flatten().clamp(max=blocks.landmarks.shape[1] - 1))
+        o, lse = landmark_attention(
+            self._rotate(asking, inside[None]),
+            self._rotate(k, inside[None]),
             v,
-            torch.zeros_like(indices[..., :1]),
-            scale=self.scaling,
+            torch.zeros_like(k[:, :1]),  # No block is earlier.
+            self._opened(),
             block=block,
+            scale=self.scaling,
+        )
+        back = places - first * block
+        return (
+            take(o.unflatten(0, which.shape).flatten(1, 2), back),
+            take(lse.unflatten(0, which.shape).flatten(1, 2), back),
+        )
+
+    def _last_in_own(self, q: Tensor, places: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
+        """``_within_own`` of one token a row, which spares it its block's other tokens."""
+        own, inside = places[:, 0] // blocks.block, places[:, 0] % blocks.block
+        row = torch.arange(len(q), device=q.device)
+        k, v = blocks.whole(row, slice(None), own)
+        return gather_decode(
+            self._rotate(q, inside[:, None]),
+            self._rotate(k, torch.arange(blocks.block, device=q.device)[None]),
+            v,
+            torch.zeros_like(own)[:, None, None].expand(-1, self.kv_heads, -1),
+            scale=self.scaling,
+            block=blocks.block,
             lengths=inside + 1,
         )
-        o, _ = merge_attention(o, lse, own_o, own_lse)
-        return o.reshape(q.shape)
 
     @torch.no_grad()
     def _choose(self, q: Tensor, places: Tensor, blocks: Blocks) -> Tensor:
@@ -321,14 +303,13 @@ class LandmarkAttention(LlamaAttention):
         return blocks * block + (block - 1) / 2
 
     def _rotate(self, tokens: Tensor, places: Tensor) -> Tensor:
-        """Turn [n, tokens, heads, width] to places, [n, tokens]."""
-        cos, sin = (part[:, :, None] for part in self.rotary(tokens, places))
-        return tokens * cos + rotate_half(tokens) * sin
+        """Turn [n, tokens, heads, width] to places, [n, tokens] or [1, tokens]."""
+        return self._turn(tokens, places[:, :, None])
 
-    def _rotate_by_head(self, tokens: Tensor, places: Tensor) -> Tensor:
-        """Turn [n, tokens, kv_heads, width] to places, [n, kv_heads, tokens]."""
-        flat = places.transpose(1, 2).flatten(1)
-        return self._rotate(tokens.flatten(1, 2)[:, :, None], flat).reshape(tokens.shape)
+    def _turn(self, tokens: Tensor, places: Tensor) -> Tensor:
+        """Turn [..., width] to places, [...] or what expands to it."""
+        cos, sin = (part[0].unflatten(0, places.shape) for part in self.rotary(tokens, places.reshape(1, -1)))
+        return tokens * cos + rotate_half(tokens) * sin
 
 
 class LandmarkModel(LongContextModel):

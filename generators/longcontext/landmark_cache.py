@@ -28,6 +28,7 @@ class Blocks:
         landmarks: [batch, blocks, kv_heads, width], unrotated; a block's means nothing before it is whole.
         dropped: [batch], how many blocks each row held once and doesn't hold any more.
         starts: where each row's tokens of this call begin.
+        gone: how many tokens each row held once and doesn't hold any more.
 
     Args:
         cells: of the layer, from before the call's tokens are counted.
@@ -38,9 +39,9 @@ class Blocks:
 
     def __init__(self, cells: Cells, *, block: int, most: int | None, offload: bool):
         self.cells, self.block, self.most, self.offload = cells, block, most, offload
-        gone = [self._outgrown(read) for read in cells.read]
-        self.starts = [read - block * count for read, count in zip(cells.read, gone, strict=True)]
-        self._gone = gone
+        self._gone = [self._outgrown(read) for read in cells.read]
+        self.gone = [block * count for count in self._gone]
+        self.starts = [read - gone for read, gone in zip(cells.read, self.gone, strict=True)]
 
     def _outgrown(self, read: int) -> int:
         return 0 if self.most is None else max(0, read // self.block - self.most)
@@ -69,20 +70,25 @@ class Blocks:
         """The tokens of blocks: [..., n] to [..., n, block]."""
         return blocks[..., None] * self.block + torch.arange(self.block, device=blocks.device)
 
-    def fetch(self, rows: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of chosen tokens, on the call's device.
+    def whole(self, rows: Tensor, heads: Tensor | slice, blocks: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of whole blocks, on the call's device.
 
         Args:
             rows: [n], of the batch.
-            tokens: [n, kv_heads, chosen], of each key head.
+            heads: [n], one key head of each; or a slice of them for all.
+            blocks: [n].
 
         Returns:
-            Both [n, chosen, kv_heads, width].
+            Both [n, block, width]; [n, block, kv_heads, width] where a slice was asked for.
         """
         home = self.keys.device
-        heads = torch.arange(tokens.shape[1], device=home)
-        where = (rows.to(home)[:, None, None], tokens.transpose(1, 2).to(home), heads)
-        return self.keys[where].to(self.device), self.values[where].to(self.device)
+        rows, blocks = rows.to(home), blocks.to(home)
+        heads = heads if isinstance(heads, slice) else heads.to(home)
+        k, v = (
+            held.unflatten(1, (-1, self.block))[rows, blocks, :, heads].to(self.device)
+            for held in (self.keys, self.values)
+        )
+        return k, v
 
     def keep(self, lengths: tuple[int, ...]) -> None:
         """Leave in the cells what the next call needs; ``lengths`` are the rows' tokens of this one."""

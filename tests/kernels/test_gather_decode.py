@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from storyloom.kernels.backend import Backend
-from storyloom.kernels.gather_decode import gather_decode, merge_attention
+from storyloom.kernels.gather_decode import gather_decode, merge_attention, merge_stacked
 from tests.kernels.closeness import assert_near
 from tests.kernels.conftest import Precision
 
@@ -158,6 +158,19 @@ def test_parts_merge_to_the_whole() -> None:
     assert torch.equal(empty[1], none[1])
     parts = [x.clone().requires_grad_() for x in (*one, *two)]
     assert torch.autograd.gradcheck(merge_attention, parts)
+
+
+def test_many_parts_merge_as_two_and_two() -> None:
+    k, v = cache_like(CPU, torch.float64, 2, 24, 1, 8)
+    q = queries_like(k, 3, 2)
+    parts = [gather_decode(q, k, v, torch.full((2, 1, 1), place), block=4) for place in (0, 3, 5, -1)]
+    o, lse = merge_stacked(*(torch.stack(part) for part in zip(*parts, strict=True)))
+    whole = gather_decode(q, k, v, torch.tensor([[[0, 3, 5]]] * 2), block=4)
+    torch.testing.assert_close((o, lse), whole)
+    by_two = merge_attention(*merge_attention(*parts[0], *parts[1]), *merge_attention(*parts[2], *parts[3]))
+    torch.testing.assert_close(by_two, whole)
+    with pytest.raises(ValueError, match="lse"):
+        merge_stacked(o[None], lse)
 
 
 SHAPES = {
