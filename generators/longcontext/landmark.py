@@ -23,7 +23,7 @@ from storyloom.generators.longcontext.rows import Rows, take
 from storyloom.kernels.gather_decode import gather_decode, merge_stacked
 from storyloom.kernels.landmark import landmark_attention
 
-_AT_ONCE = 2**24  # Numbers of the queries that are turned at a time, to each block that they chose.
+_AT_ONCE = 2**23  # Numbers of the queries that are turned at a time, to each block that they chose.
 _TILE = 32  # Tokens that share a block which is fetched.
 # A later block's advantage where blocks say the same: two of the same words do, seen from near positions,
 # and rounding would choose between them.
@@ -127,10 +127,10 @@ class LandmarkAttention(LlamaAttention):
         places = before + torch.arange(length, device=q.device)
         middles = before + self._middles(torch.arange(count, device=q.device))
         o, _ = landmark_attention(
-            self._rotate(q[rows], places[:, start:]),
-            self._rotate(blocks.keys[home, :length].to(q.device), places),
+            self._turn_as_source(q[rows], places[:, start:]),
+            self._turn_as_source(blocks.keys[home, :length].to(q.device), places),
             blocks.values[home, :length].to(q.device),
-            self._rotate(blocks.landmarks[rows, :count], middles),
+            self._turn_as_source(blocks.landmarks[rows, :count], middles),
             self._opened(),
             block=blocks.block,
             scale=self.scaling,
@@ -158,9 +158,13 @@ class LandmarkAttention(LlamaAttention):
     def _some_over_chosen(self, q: Tensor, places: Tensor, blocks: Blocks) -> Tensor:
         """[batch, tokens, heads, width] at places, [batch, tokens], to the same."""
         chosen = self._choose(q, places, blocks)
+        if q.shape[1] == 1:
+            last_o, last_lse = self._over_own(q, places, blocks)
+        else:
+            last_o, last_lse = self._over_last(q, places, blocks)
+            chosen = chosen[..., : self.options.landmark_top_k]
         o, lse = self._over_earlier(q, chosen, self._distances(chosen, places, blocks), blocks)
-        own_o, own_lse = self._within_own(q, places, blocks)
-        merged, _ = merge_stacked(torch.cat([o, own_o[None]]), torch.cat([lse, own_lse[None]]))
+        merged, _ = merge_stacked(torch.cat([o, last_o[None]]), torch.cat([lse, last_lse[None]]))
         return merged
 
     def _distances(self, chosen: Tensor, places: Tensor, blocks: Blocks) -> Tensor:
@@ -216,25 +220,30 @@ class LandmarkAttention(LlamaAttention):
             tiles.pick(lse, -torch.inf).unflatten(0, chosen.shape).movedim(3, 0).flatten(3, 4),
         )
 
-    def _within_own(self, q: Tensor, places: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
-        """Attention of each token to its own block, up to itself: o, like q, and lse without the width."""
-        if q.shape[1] == 1:
-            return self._last_in_own(q, places, blocks)
-        block = blocks.block
+    def _over_last(self, q: Tensor, places: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
+        """Attention of each token to the last blocks, up to itself: o, like q, and lse without the width.
+
+        A block's tokens all see the same ones.
+        """
+        block, local = blocks.block, self.options.landmark_local
         own = places // block
         first = own[:, :1]
         which = first + torch.arange(int((own[:, -1:] - first).max()) + 1, device=q.device)
-        inside = torch.arange(block, device=q.device)
         # The call's tokens by blocks; where a block has others too, any token stands in for them.
         column = (blocks.tokens(which) - places[:, :1, None]).clamp(0, q.shape[1] - 1).flatten(1)
         asking = take(q, column).unflatten(1, (-1, block)).flatten(0, 1)
-        row = torch.arange(len(q), device=q.device)[:, None].expand_as(which).flatten()
-        k, v = blocks.whole(row, slice(None), which.flatten().clamp(max=blocks.landmarks.shape[1] - 1))
+        window = which[..., None] + torch.arange(1 - local, 1, device=q.device)
+        window = window.clamp(0, blocks.landmarks.shape[1] - 1).flatten(0, 1)
+        row = torch.arange(len(q), device=q.device).repeat_interleave(which.shape[1])[:, None]
+        k, v = (x.flatten(1, 2) for x in blocks.whole(row, slice(None), window))
+        at = torch.arange(local * block, device=q.device)[None]
         o, lse = landmark_attention(
-            self._rotate(asking, inside[None]),
-            self._rotate(k, inside[None]),
+            self._rotate(asking, at[:, -block:]),
+            self._rotate(k, at),
             v,
-            torch.zeros_like(k[:, :1]),  # No block is earlier.
+            self._rotate(
+                blocks.landmarks[row, window], self._middles(torch.arange(local, device=q.device))[None]
+            ),
             self._opened(),
             block=block,
             scale=self.scaling,
@@ -245,8 +254,8 @@ class LandmarkAttention(LlamaAttention):
             take(lse.unflatten(0, which.shape).flatten(1, 2), back),
         )
 
-    def _last_in_own(self, q: Tensor, places: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
-        """``_within_own`` of one token a row, which spares it its block's other tokens."""
+    def _over_own(self, q: Tensor, places: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
+        """As ``_over_last``, of one token a row to its own block alone: it shares the others with none."""
         own, inside = places[:, 0] // blocks.block, places[:, 0] % blocks.block
         row = torch.arange(len(q), device=q.device)
         k, v = blocks.whole(row, slice(None), own)
@@ -307,8 +316,19 @@ class LandmarkAttention(LlamaAttention):
         return self._turn(tokens, places[:, :, None])
 
     def _turn(self, tokens: Tensor, places: Tensor) -> Tensor:
-        """Turn [..., width] to places, [...] or what expands to it."""
-        cos, sin = (part[0].unflatten(0, places.shape) for part in self.rotary(tokens, places.reshape(1, -1)))
+        """Turn [..., width] to places, [...] or what expands to it.
+
+        By exact angles: the same distance is then the same turn, wherever it is counted from.
+        """
+        wide = torch.promote_types(tokens.dtype, torch.float32)
+        angles = places[..., None].to(wide) * self.rotary.inv_freq.to(tokens.device, wide)
+        angles = torch.cat([angles, angles], dim=-1)
+        cos, sin = (part * self.rotary.attention_scaling for part in (angles.cos(), angles.sin()))
+        return tokens * cos.to(tokens.dtype) + rotate_half(tokens) * sin.to(tokens.dtype)
+
+    def _turn_as_source(self, tokens: Tensor, places: Tensor) -> Tensor:
+        """As ``_rotate``, by the source's own angles, which are float32's."""
+        cos, sin = (part[:, :, None] for part in self.rotary(tokens, places))
         return tokens * cos + rotate_half(tokens) * sin
 
 

@@ -74,12 +74,12 @@ class Blocks:
         """Keys and values of whole blocks, on the call's device.
 
         Args:
-            rows: [n], of the batch.
-            heads: [n], one key head of each; or a slice of them for all.
-            blocks: [n].
+            rows: [...] or what expands to it, of the batch.
+            heads: [...], one key head of each; or a slice of them for all.
+            blocks: [...].
 
         Returns:
-            Both [n, block, width]; [n, block, kv_heads, width] where a slice was asked for.
+            Both [..., block, width]; [..., block, kv_heads, width] where a slice was asked for.
         """
         home = self.keys.device
         rows, blocks = rows.to(home), blocks.to(home)
