@@ -25,10 +25,10 @@ from storyloom.app.wiring import open_studio
 from storyloom.memory.errors import InvalidSetting, StoryloomError
 from storyloom.ui.auth import Users, read_users
 from storyloom.ui.gate import LOOPBACK, Gate
-from storyloom.ui.page import STYLE, page
-from storyloom.ui.page_theme import theme
-from storyloom.ui.page_view import House
-from storyloom.ui.page_writing import Writers
+from storyloom.ui.studio.page import STYLE, page
+from storyloom.ui.studio.place import House
+from storyloom.ui.studio.theme import theme
+from storyloom.ui.studio.writers import Writers
 
 DEFAULT_PORT = 7860
 _MEDIA = {"md": "text/markdown", "txt": "text/plain", "json": "application/json"}

@@ -3,17 +3,17 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import gradio as gr
 
 from storyloom.memory.errors import StoryloomError
 from storyloom.memory.story import Mode
-from storyloom.ui import page_text, page_view
-from storyloom.ui.page_view import House, Place, View
+from storyloom.ui.studio import write_html, write_view
+from storyloom.ui.studio.place import House, Place
+from storyloom.ui.studio.wiring import EACH, QUIET, Frame, Houses, Wiring
+from storyloom.ui.studio.write_view import View
 
-# Who asks decides whose stories are shown.
-Houses = Callable[[str | None], House]
 Handler = Callable[..., View]
 
 STYLE = Path(__file__).with_name("style.css")
@@ -43,6 +43,24 @@ _TO_DRAFT = """() => setTimeout(() => document.getElementById('draft')
   ?.scrollIntoView({block: 'nearest', behavior: 'smooth'}), 60)"""
 
 
+class TabModule(Protocol):
+    """A tab beside Write: a module of its own."""
+
+    ID: str
+    TITLE: str
+
+    @staticmethod
+    def build() -> Any:
+        """Lay it out; gives its ``Parts``."""
+
+    @staticmethod
+    def connect(parts: Any, wiring: Wiring, tab: gr.Tab) -> None:
+        """Let every part call its handler; ``tab.select`` comes when it is opened."""
+
+
+TABS: tuple[TabModule, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """The page's components, by the name of the value in ``View`` that they show."""
@@ -69,8 +87,8 @@ class Parts:
     about: gr.HTML
     # Places that come and go.
     library: gr.Column
-    story: gr.Row
-    bar: gr.Row
+    tabs: gr.Tabs
+    others: tuple[tuple[gr.Tab, Any], ...]
     interrupted: gr.Column
     about_paragraph: gr.Accordion
     # What starts a story.
@@ -97,20 +115,33 @@ def build() -> Parts:
         made["address"] = gr.Textbox(visible="hidden", label="Address")
         # Named when a page finds something being written that it didn't ask for.
         made["attached"] = gr.Textbox(visible="hidden", label="Attached")
-        made["masthead"] = gr.HTML(page_text.masthead(), elem_id="masthead")
+        made["masthead"] = gr.HTML(write_html.masthead(), elem_id="masthead")
         with gr.Column(elem_id="library", visible=False) as made["library"]:
             _library(made)
-        with gr.Row(elem_id="story", visible=False) as made["story"]:
-            with gr.Column(elem_id="book"):
-                _book(made)
-            with gr.Column(elem_id="margin"):
-                _margin(made)
-        with gr.Row(elem_id="bar", visible=False) as made["bar"]:
-            made["status"] = gr.HTML(elem_id="status")
-            made["stop"] = gr.Button("Stop", elem_id="stop", visible=False)
-            made["write"] = gr.Button("Write on", elem_id="write", variant="primary")
+        with gr.Tabs(elem_id="tabs", visible=False, selected="write") as made["tabs"]:
+            with gr.Tab("Write", id="write"):
+                _write(made)
+            made["others"] = tuple(_other(tab) for tab in TABS)
         made["notice"] = gr.HTML(elem_id="notice")
     return Parts(page=page, **made)
+
+
+def _other(tab: TabModule) -> tuple[gr.Tab, Any]:
+    """A tab and its parts."""
+    with gr.Tab(tab.TITLE, id=tab.ID) as made:
+        return made, tab.build()
+
+
+def _write(made: dict[str, Any]) -> None:
+    with gr.Row(elem_id="story"):
+        with gr.Column(elem_id="book"):
+            _book(made)
+        with gr.Column(elem_id="margin"):
+            _margin(made)
+    with gr.Row(elem_id="bar"):
+        made["status"] = gr.HTML(elem_id="status")
+        made["stop"] = gr.Button("Stop", elem_id="stop", visible=False)
+        made["write"] = gr.Button("Write on", elem_id="write", variant="primary")
 
 
 def _library(made: dict[str, Any]) -> None:
@@ -168,37 +199,35 @@ def _margin(made: dict[str, Any]) -> None:
 
 def connect(parts: Parts, houses: Houses) -> None:
     """Let every part call its handler."""
-    wiring = _Wiring(parts, houses)
+    wiring = _Writing(parts, houses)
     place = parts.place
     with parts.page:
-        arrived = parts.page.load(wiring.arrival(), None, wiring.outputs, **_QUIET)
-        arrived.then(None, js=_TO_END, **_QUIET)
+        arrived = parts.page.load(wiring.arrival(), None, wiring.outputs, **QUIET)
+        arrived.then(None, js=_TO_END, **QUIET)
         wiring.watch_at(parts.attached.change)
-        begun = wiring.on(parts.begin.click, page_view.begin, parts.premise, parts.title, parts.mode)
+        begun = wiring.on(parts.begin.click, write_view.begin, parts.premise, parts.title, parts.mode)
         wiring.watch_at(begun.then)
-        went_on = wiring.on(parts.write.click, page_view.go_on, place, parts.plans, parts.own_plan)
-        wiring.watch_at(went_on.then(None, js=_TO_DRAFT, **_QUIET).then)
-        wiring.on(parts.strands.input, page_view.switch, place, parts.strands)
-        wiring.on(parts.branch.click, page_view.branch, place, parts.depth)
+        went_on = wiring.on(parts.write.click, write_view.go_on, place, parts.plans, parts.own_plan)
+        wiring.watch_at(went_on.then(None, js=_TO_DRAFT, **QUIET).then)
+        wiring.on(parts.strands.input, write_view.switch, place, parts.strands)
+        wiring.on(parts.branch.click, write_view.branch, place, parts.depth)
         again = wiring.on_each
-        again(parts.stop.click, page_view.stop, place)
-        again(parts.earlier.click, page_view.earlier, place)
-        again(parts.save_memory.click, page_view.save_memory, place, parts.memory)
-        again(parts.look.click, page_view.look_into, place, parts.depth)
-        again(parts.take_words.click, page_view.take_words, place)
-        again(parts.dismiss.click, page_view.dismiss, place)
-        parts.text.click(wiring.picking(), place, wiring.outputs, **_QUIET, **_EACH)
-        parts.address.change(None, parts.address, None, js=_ADDRESS, **_QUIET)
+        again(parts.stop.click, write_view.stop, place)
+        again(parts.earlier.click, write_view.earlier, place)
+        again(parts.save_memory.click, write_view.save_memory, place, parts.memory)
+        again(parts.look.click, write_view.look_into, place, parts.depth)
+        again(parts.take_words.click, write_view.take_words, place)
+        again(parts.dismiss.click, write_view.dismiss, place)
+        parts.text.click(wiring.picking(), place, wiring.outputs, **QUIET, **EACH)
+        parts.address.change(None, parts.address, None, js=_ADDRESS, **QUIET)
+        frame = Frame(place=parts.place, notice=parts.notice, tabs=parts.tabs)
+        others = Wiring(houses, frame, wiring.reopen_at, wiring.watch_at)
+        for module, (tab, own) in zip(TABS, parts.others, strict=True):
+            module.connect(own, others, tab)
 
 
-# Nothing is dimmed or covered while a handler runs, and no handler is an endpoint for scripts.
-_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
-# What may be done twice is done at each click: a click that Gradio's page lost can be made again.
-_EACH: dict[str, Any] = {"trigger_mode": "multiple"}
-
-
-class _Wiring:
-    """Turns handlers of values into functions of components."""
+class _Writing:
+    """Turns the Write tab's handlers of values into functions of components."""
 
     def __init__(self, parts: Parts, houses: Houses) -> None:
         self._parts = parts
@@ -206,7 +235,7 @@ class _Wiring:
         self.outputs = [
             getattr(parts, field.name)
             for field in fields(parts)
-            if field.name not in ("page", "premise", "title", "mode", "begin")
+            if field.name not in ("page", "others", "premise", "title", "mode", "begin")
         ]
 
     def on(self, event: Callable[..., Any], handler: Handler, *inputs: Any, **settings: Any) -> Any:
@@ -215,24 +244,28 @@ class _Wiring:
         def handle(request: gr.Request, *values: Any) -> dict[Any, Any]:
             return self._told(lambda house: handler(house, *values), request)
 
-        return event(handle, list(inputs), self.outputs, **_QUIET, **settings)
+        return event(handle, list(inputs), self.outputs, **QUIET, **settings)
 
     def on_each(self, event: Callable[..., Any], handler: Handler, *inputs: Any) -> Any:
         """Call a handler at every event, even while an earlier call is at work."""
-        return self.on(event, handler, *inputs, **_EACH)
+        return self.on(event, handler, *inputs, **EACH)
+
+    def reopen_at(self, event: Callable[..., Any]) -> Any:
+        """At an event: show the place again, as it stands in the database."""
+        return self.on_each(event, write_view.reopened, self._parts.place)
 
     def watch_at(self, event: Callable[..., Any]) -> None:
         """At an event: follow what is being written, and settle when it has ended."""
         parts = self._parts
-        followed = event(self._following(), parts.place, self.outputs, **_QUIET)
-        self.on(followed.then, page_view.settle, parts.place, parts.memory, parts.own_plan)
+        followed = event(self._following(), parts.place, self.outputs, **QUIET)
+        self.on(followed.then, write_view.settle, parts.place, parts.memory, parts.own_plan)
 
     def arrival(self) -> Callable[..., dict[Any, Any]]:
         """What a page does when it is opened."""
 
         def arrive(request: gr.Request) -> dict[Any, Any]:
             query = {name: str(value) for name, value in dict(request.query_params).items()}
-            return self._told(lambda house: page_view.arrive(house, query), request)
+            return self._told(lambda house: write_view.arrive(house, query), request)
 
         return arrive
 
@@ -241,7 +274,7 @@ class _Wiring:
 
         def pick(place: Place, event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
             depth = int(event.depth)
-            shown = self._told(lambda house: page_view.look_into(house, place, depth), request)
+            shown = self._told(lambda house: write_view.look_into(house, place, depth), request)
             return {**shown, self._parts.about_paragraph: gr.update(open=True)}
 
         return pick
@@ -250,7 +283,7 @@ class _Wiring:
         async def follow(request: gr.Request, place: Place) -> AsyncIterator[dict[Any, Any]]:
             # Gradio empties the outputs of a generator that yields nothing.
             yield shown(View(), self._parts)
-            async for view in page_view.follow(self._houses(request.username), place):
+            async for view in write_view.follow(self._houses(request.username), place):
                 yield shown(view, self._parts)
 
         return follow
@@ -260,7 +293,7 @@ class _Wiring:
         try:
             return shown(handler(self._houses(request.username)), self._parts)
         except StoryloomError as error:
-            return {self._parts.notice: page_text.notice(str(error))}
+            return {self._parts.notice: write_html.notice(str(error))}
 
 
 _PLAIN = (
@@ -276,7 +309,7 @@ def shown(view: View, parts: Parts) -> dict[Any, Any]:
     }
     if view.is_open is not None:
         changes[parts.library] = gr.update(visible=not view.is_open)
-        changes[parts.story] = changes[parts.bar] = gr.update(visible=view.is_open)
+        changes[parts.tabs] = gr.update(visible=view.is_open)
     if view.busy is not None:
         changes.update(_busy(view.busy, parts))
     if view.has_earlier is not None:

@@ -11,7 +11,7 @@ from storyloom.app.recurrence import Wish
 from storyloom.app.studio import Studio, Written
 from storyloom.memory.errors import ModelFailed
 from storyloom.memory.story import Mode, Story, Strand
-from storyloom.ui.page_writing import Writers, Writing
+from storyloom.ui.studio.writers import Writers, Writing
 
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
 WAIT = 20.0
@@ -152,7 +152,7 @@ def test_closing_stops_and_waits_for_all(writers: Writers) -> None:
 def test_finished_writings_are_forgotten_in_the_end(
     writers: Writers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storyloom.ui.page_writing._KEPT", 1)
+    monkeypatch.setattr("storyloom.ui.studio.writers._KEPT", 1)
     ids = []
     for _ in range(3):
         slow = Slow()

@@ -19,7 +19,7 @@ from storyloom.memory.story import (
     StorySummary,
     Strand,
 )
-from storyloom.ui import page_text
+from storyloom.ui.studio import write_html
 
 HOSTILE = "<script>window.pwned = 1</script><img src=x onerror=alert(1)>\" ' & ${1} {{2}}"
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
@@ -94,17 +94,17 @@ SLOT = SlotRecord(slot=HOSTILE, source=HOSTILE, text=HOSTILE, tokens=3, score=0.
 @pytest.mark.parametrize(
     "html",
     [
-        page_text.shelf([SUMMARY]),
-        page_text.document(HOSTILE, [step(HOSTILE)], HOSTILE),
-        page_text.draft(HOSTILE),
-        page_text.draft("", HOSTILE),
-        page_text.masthead(HOSTILE),
-        page_text.notice(HOSTILE),
-        page_text.status(HOSTILE),
-        page_text.memory_change(step(HOSTILE)),
-        page_text.about(STORY, Strand(id=HOSTILE, story_id="t", created_at=NOW)),
-        page_text.cut_off(JOB),
-        page_text.provenance(1, Provenance(slots=(SLOT,), calls=(CALL,))),
+        write_html.shelf([SUMMARY]),
+        write_html.document(HOSTILE, [step(HOSTILE)], HOSTILE),
+        write_html.draft(HOSTILE),
+        write_html.draft("", HOSTILE),
+        write_html.masthead(HOSTILE),
+        write_html.notice(HOSTILE),
+        write_html.status(HOSTILE),
+        write_html.memory_change(step(HOSTILE)),
+        write_html.about(STORY, Strand(id=HOSTILE, story_id="t", created_at=NOW)),
+        write_html.cut_off(JOB),
+        write_html.provenance(1, Provenance(slots=(SLOT,), calls=(CALL,))),
     ],
 )
 def test_hostile_text_is_shown_and_never_becomes_markup(html: str) -> None:
@@ -115,7 +115,7 @@ def test_hostile_text_is_shown_and_never_becomes_markup(html: str) -> None:
 
 
 def test_a_shelf_links_to_stories_and_counts_them() -> None:
-    html = page_text.shelf([SUMMARY])
+    html = write_html.shelf([SUMMARY])
     assert "1,200 words" in html
     assert "1 paragraph ·" in html
     assert "4 March 2026" in html
@@ -123,30 +123,30 @@ def test_a_shelf_links_to_stories_and_counts_them() -> None:
 
 
 def test_an_empty_shelf_says_so() -> None:
-    assert "No story yet" in page_text.shelf([])
+    assert "No story yet" in write_html.shelf([])
 
 
 def test_a_document_numbers_its_paragraphs_and_keeps_line_breaks() -> None:
-    html = page_text.document("T", [step("One.\n\nTwo.", 7)], "en")
+    html = write_html.document("T", [step("One.\n\nTwo.", 7)], "en")
     assert 'data-depth="7"' in html
     assert '<p dir="auto">One.</p><p dir="auto">Two.</p>' in html
 
 
 def test_a_draft_shows_its_plan_until_words_come() -> None:
-    assert "She opens it." in page_text.draft("", "She opens it.")
-    assert "She opens it." not in page_text.draft("The door", "She opens it.")
+    assert "She opens it." in write_html.draft("", "She opens it.")
+    assert "She opens it." not in write_html.draft("The door", "She opens it.")
 
 
 def test_nothing_to_say_is_no_box() -> None:
-    assert page_text.notice("") == ""
-    assert page_text.cut_off(None) == ""
+    assert write_html.notice("") == ""
+    assert write_html.cut_off(None) == ""
 
 
 def test_the_writers_last_prompt_is_the_open_one() -> None:
-    html = page_text.provenance(1, Provenance(slots=(), calls=(CALL, CALL)))
+    html = write_html.provenance(1, Provenance(slots=(), calls=(CALL, CALL)))
     assert html.count("<details open>") == 1
     assert html.index("<details open>") < html.index("<details>")
 
 
 def test_memory_before_the_first_paragraph() -> None:
-    assert "premise" in page_text.memory_change(None)
+    assert "premise" in write_html.memory_change(None)

@@ -15,10 +15,10 @@ from storyloom.app.recurrence import Wish
 from storyloom.app.studio import Studio, Written
 from storyloom.memory.errors import StoryNotFound, StrandNotFound
 from storyloom.memory.story import Job, Mode, Strand
-from storyloom.ui import page_text
-from storyloom.ui.page_writing import Progress, Writers
+from storyloom.ui.studio import write_html
+from storyloom.ui.studio.place import WINDOW, House, Place
+from storyloom.ui.studio.writers import Progress
 
-WINDOW = 60
 # Ten looks a second at what has come: smooth to read, and little to send.
 _LOOK_SECONDS = 0.1
 # A text that can't be taken is refused at once: the page then stays as it is, the text in its box.
@@ -35,38 +35,9 @@ _DOING: Mapping[Stage, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class House:
-    """What a handler works with: one owner's studio, and the server's writers."""
-
-    studio: Studio
-    writers: Writers
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where one page is.
-
-    Attributes:
-        story_id: the open story; empty before one is opened.
-        strand_id: the open strand.
-        depth: the last paragraph that the page shows.
-        window: how many of the last paragraphs it shows.
-        memory: the short-term memory as it was put on the page.
-        writing_id: the writing that the page watches.
-    """
-
-    story_id: str = ""
-    strand_id: str = ""
-    depth: int = 0
-    window: int = WINDOW
-    memory: str = ""
-    writing_id: str = ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What changes on the page; HTML where ``page_text`` makes it, else a component's plain value."""
+    """What changes on the page; HTML where ``write_html`` makes it, else a component's plain value."""
 
     place: Place | None = None
     address: str | None = None
@@ -99,7 +70,7 @@ def arrive(house: House, query: Mapping[str, str]) -> View:
     try:
         return _attached(opened(house, Place(query["story"], query.get("strand", ""))))
     except (StoryNotFound, StrandNotFound) as error:
-        return replace(library(house), notice=page_text.notice(str(error)))
+        return replace(library(house), notice=write_html.notice(str(error)))
 
 
 def library(house: House) -> View:
@@ -109,8 +80,8 @@ def library(house: House) -> View:
         address="",
         is_open=False,
         busy=False,
-        masthead=page_text.masthead(),
-        shelf=page_text.shelf(house.studio.stories()),
+        masthead=write_html.masthead(),
+        shelf=write_html.shelf(house.studio.stories()),
         draft="",
         status="",
         notice="",
@@ -133,22 +104,27 @@ def opened(house: House, place: Place) -> View:
         address=urlencode({"story": story.id, "strand": strand.id}),
         is_open=True,
         busy=writing is not None,
-        masthead=page_text.masthead(story.title),
-        text=page_text.document(story.title, steps, story.language),
+        masthead=write_html.masthead(story.title),
+        text=write_html.document(story.title, steps, story.language),
         has_earlier=bool(steps) and steps[0].depth > 1,
         draft="",
         status="",
         notice="",
-        cut_off="" if writing else page_text.cut_off(_latest(interrupted)),
+        cut_off="" if writing else write_html.cut_off(_latest(interrupted)),
         plans=tuple(plan.text for plan in last.plans) if last else (),
         memory=memory,
         memory_note="",
-        memory_change=page_text.memory_change(last),
+        memory_change=write_html.memory_change(last),
         strands=_strands(studio, story.id),
         depth=_depth(written),
         provenance="",
-        about=page_text.about(story, strand),
+        about=write_html.about(story, strand),
     )
+
+
+def reopened(house: House, place: Place) -> View:
+    """The same place, after another tab has changed the story or the strand."""
+    return _attached(opened(house, place))
 
 
 def begin(house: House, premise: str, title: str, mode: str) -> View:
@@ -156,14 +132,14 @@ def begin(house: House, premise: str, title: str, mode: str) -> View:
     beginning = Beginning(premise=premise, title=title, mode=Mode(mode))
     writing = house.writers.begin(house.studio, beginning)
     if writing.ended_within(_REFUSED_SECONDS) and writing.error:
-        return View(notice=page_text.notice(writing.message))
+        return View(notice=write_html.notice(writing.message))
     return View(
         place=Place(writing_id=writing.id),
         is_open=True,
         busy=True,
-        masthead=page_text.masthead(title),
-        text=page_text.document(title, (), ""),
-        draft=page_text.draft(""),
+        masthead=write_html.masthead(title),
+        text=write_html.document(title, (), ""),
+        draft=write_html.draft(""),
         has_earlier=False,
         cut_off="",
         plans=(),
@@ -173,7 +149,7 @@ def begin(house: House, premise: str, title: str, mode: str) -> View:
         about="",
         memory_change="",
         provenance="",
-        status=page_text.status(_DOING["loading"]),
+        status=write_html.status(_DOING["loading"]),
         notice="",
     )
 
@@ -185,7 +161,7 @@ def go_on(house: House, place: Place, choice: int, own_plan: str) -> View:
     if wish.choice is not None and _depth(head) != place.depth:
         return replace(
             opened(house, place),
-            notice=page_text.notice(
+            notice=write_html.notice(
                 "The story went on elsewhere, so the plans are new ones. Here they are: choose again."
             ),
         )
@@ -195,8 +171,8 @@ def go_on(house: House, place: Place, choice: int, own_plan: str) -> View:
     return View(
         place=replace(place, writing_id=writing.id),
         busy=True,
-        draft=page_text.draft(""),
-        status=page_text.status(_DOING["loading"]),
+        draft=write_html.draft(""),
+        status=write_html.status(_DOING["loading"]),
         notice="",
         cut_off="",
         own_plan="",
@@ -209,7 +185,7 @@ def stop(house: House, place: Place) -> View:
     if writing is None or writing.done:
         return View()
     writing.stop()
-    return View(status=page_text.status("Stopping…"))
+    return View(status=write_html.status("Stopping…"))
 
 
 async def follow(house: House, place: Place) -> AsyncIterator[View]:
@@ -247,7 +223,7 @@ def settle(house: House, place: Place, memory: str, own_plan: str) -> View:
         return View(busy=False)
     if not writing.done:  # begun since this was called; whoever follows it settles it
         return View()
-    progress, told = writing.progress, page_text.notice(writing.message)
+    progress, told = writing.progress, write_html.notice(writing.message)
     if not progress.story_id:  # the story never came to have a strand
         return replace(library(house), notice=told)
     after = opened(house, replace(place, story_id=progress.story_id, strand_id=progress.strand_id))
@@ -258,7 +234,7 @@ def settle(house: House, place: Place, memory: str, own_plan: str) -> View:
     return replace(
         view,
         memory=None,
-        memory_note=page_text.notice(
+        memory_note=write_html.notice(
             "Your edit isn't saved yet, and the story's memory has changed since. Saving replaces it."
         ),
     )
@@ -270,7 +246,7 @@ def save_memory(house: House, place: Place, text: str) -> View:
     return View(
         place=replace(place, memory=saved),
         memory=saved,
-        memory_note=page_text.status("Saved: the next paragraph will be written with it."),
+        memory_note=write_html.status("Saved: the next paragraph will be written with it."),
         notice="",
     )
 
@@ -285,7 +261,7 @@ def earlier(house: House, place: Place) -> View:
 def look_into(house: House, place: Place, depth: int) -> View:
     """The exact prompt of a paragraph, and all that is known about it."""
     record = house.studio.provenance(place.story_id, depth, place.strand_id)
-    return View(depth=depth, provenance=page_text.provenance(depth, record), notice="")
+    return View(depth=depth, provenance=write_html.provenance(depth, record), notice="")
 
 
 def branch(house: House, place: Place, depth: int) -> View:
@@ -293,7 +269,7 @@ def branch(house: House, place: Place, depth: int) -> View:
     strand = house.studio.branch(place.story_id, depth, place.strand_id)
     return replace(
         opened(house, Place(place.story_id, strand.id)),
-        status=page_text.status(f"A new strand, the same up to paragraph {depth}."),
+        status=write_html.status(f"A new strand, the same up to paragraph {depth}."),
     )
 
 
@@ -313,7 +289,7 @@ def dismiss(house: House, place: Place) -> View:
     job = _offered(house, place)
     if job is not None:
         house.studio.dismiss(job)
-    return View(cut_off=page_text.cut_off(_offered(house, place)))
+    return View(cut_off=write_html.cut_off(_offered(house, place)))
 
 
 def _attached(view: View) -> View:
@@ -328,10 +304,10 @@ def _moment(seen: Progress | None, now: Progress) -> View:
     drafted = seen is None or (now.text, now.plan) != (seen.text, seen.plan)
     return View(
         address=urlencode({"story": now.story_id}) if named else None,
-        masthead=page_text.masthead(named) if named else None,
-        text=page_text.document(named, (), "") if named else None,
-        draft=page_text.draft(now.text, now.plan) if drafted else None,
-        status=page_text.status(_DOING[now.stage].format(depth=now.depth)) if doing else None,
+        masthead=write_html.masthead(named) if named else None,
+        text=write_html.document(named, (), "") if named else None,
+        draft=write_html.draft(now.text, now.plan) if drafted else None,
+        status=write_html.status(_DOING[now.stage].format(depth=now.depth)) if doing else None,
     )
 
 

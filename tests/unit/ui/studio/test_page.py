@@ -5,9 +5,10 @@ from typing import cast
 import pytest
 
 from storyloom.app.studio import Studio
-from storyloom.ui import page
-from storyloom.ui.page_view import House, Place, View
-from storyloom.ui.page_writing import Writers
+from storyloom.ui.studio import page
+from storyloom.ui.studio.place import House, Place
+from storyloom.ui.studio.write_view import View
+from storyloom.ui.studio.writers import Writers
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from storyloom.app.templates import Templates
 from storyloom.memory.errors import InvalidText, StoryNotFound, StrandNotFound
 from storyloom.memory.recall import RecallRule
 from storyloom.storage.database import Database
-from storyloom.ui import page_view
-from storyloom.ui.page_view import House, Place, View
-from storyloom.ui.page_writing import Writers, Writing
+from storyloom.ui.studio import write_view
+from storyloom.ui.studio.place import House, Place
+from storyloom.ui.studio.write_view import View
+from storyloom.ui.studio.writers import Writers, Writing
 from tests.stand_ins import InstantModel, WordEmbedder
 
 WAIT = 30.0
@@ -62,27 +63,27 @@ def ended(house: House, view: View) -> View:
     writing = house.writers.get(place.writing_id)
     assert writing is not None
     assert writing.ended_within(WAIT)
-    return page_view.settle(house, place, place.memory, "")
+    return write_view.settle(house, place, place.memory, "")
 
 
 @pytest.fixture
 def page(house: House) -> View:
     """A page with a story of one paragraph."""
-    return ended(house, page_view.begin(house, PREMISE, "The Lamp", "novel"))
+    return ended(house, write_view.begin(house, PREMISE, "The Lamp", "novel"))
 
 
 def went_on(house: House, page: View, times: int = 1) -> View:
     for _ in range(times):
-        page = ended(house, page_view.go_on(house, place_of(page), 0, ""))
+        page = ended(house, write_view.go_on(house, place_of(page), 0, ""))
     return page
 
 
 def test_an_empty_library_and_a_full_one(house: House) -> None:
-    empty = page_view.arrive(house, {})
+    empty = write_view.arrive(house, {})
     assert empty.is_open is False
     assert "No story yet" in (empty.shelf or "")
-    ended(house, page_view.begin(house, PREMISE, "The Lamp", "novel"))
-    assert "The Lamp" in (page_view.arrive(house, {}).shelf or "")
+    ended(house, write_view.begin(house, PREMISE, "The Lamp", "novel"))
+    assert "The Lamp" in (write_view.arrive(house, {}).shelf or "")
 
 
 def test_a_story_is_begun(page: View) -> None:
@@ -100,7 +101,7 @@ def test_a_story_is_begun(page: View) -> None:
 
 
 def test_an_empty_premise_stays_on_the_library(house: House) -> None:
-    view = page_view.begin(house, "  ", "", "novel")
+    view = write_view.begin(house, "  ", "", "novel")
     assert "premise is empty" in (view.notice or "")
     assert view.is_open is None
     assert house.studio.stories() == []
@@ -108,8 +109,8 @@ def test_an_empty_premise_stays_on_the_library(house: House) -> None:
 
 def test_an_address_opens_a_story_and_an_unknown_one_the_library(house: House, page: View) -> None:
     place = place_of(page)
-    assert page_view.arrive(house, {"story": place.story_id, "strand": place.strand_id}).is_open is True
-    lost = page_view.arrive(house, {"story": "nothing-like-it"})
+    assert write_view.arrive(house, {"story": place.story_id, "strand": place.strand_id}).is_open is True
+    lost = write_view.arrive(house, {"story": "nothing-like-it"})
     assert lost.is_open is False
     assert "nothing-like-it" in (lost.notice or "")
 
@@ -118,18 +119,18 @@ def test_only_a_page_that_finds_a_writing_attaches_to_it(
     house: House, page: View, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = {"story": place_of(page).story_id, "strand": place_of(page).strand_id}
-    assert page_view.arrive(house, address).attached == ""
+    assert write_view.arrive(house, address).attached == ""
     writing = Writing()
     monkeypatch.setattr(Writers, "of_strand", lambda _self, _strand: writing)
-    found = page_view.arrive(house, address)
+    found = write_view.arrive(house, address)
     assert found.attached == writing.id
     assert found.busy is True
 
 
 def test_a_plan_is_chosen_or_typed(house: House, page: View) -> None:
     place = place_of(page)
-    chosen = ended(house, page_view.go_on(house, place, 2, ""))
-    typed = ended(house, page_view.go_on(house, place_of(chosen), 1, "Mara rows out."))
+    chosen = ended(house, write_view.go_on(house, place, 2, ""))
+    typed = ended(house, write_view.go_on(house, place_of(chosen), 1, "Mara rows out."))
     steps = house.studio.show(place.story_id).steps
     assert page.plans is not None
     assert steps[1].plan == page.plans[1]
@@ -140,46 +141,46 @@ def test_a_plan_is_chosen_or_typed(house: House, page: View) -> None:
 def test_a_choice_of_old_plans_is_asked_again(house: House, page: View) -> None:
     stale = place_of(page)
     went_on(house, page)
-    view = page_view.go_on(house, stale, 2, "")
+    view = write_view.go_on(house, stale, 2, "")
     assert "went on elsewhere" in (view.notice or "")
     assert place_of(view).depth == 2
     assert len(house.studio.show(stale.story_id).steps) == 2
 
 
 def test_a_plan_that_is_too_long_is_refused_and_kept_in_its_box(house: House, page: View) -> None:
-    view = ended(house, page_view.go_on(house, place_of(page), 0, "x" * 5000))
+    view = ended(house, write_view.go_on(house, place_of(page), 0, "x" * 5000))
     assert "Shorten it" in (view.notice or "")
     assert view.own_plan == "x" * 5000
     assert view.busy is False
 
 
 def test_an_edited_memory_reaches_the_next_prompt(house: House, page: View) -> None:
-    saved = page_view.save_memory(house, place_of(page), "Mara fears the number nine.")
+    saved = write_view.save_memory(house, place_of(page), "Mara fears the number nine.")
     assert saved.memory == "Mara fears the number nine."
     after = went_on(house, saved)
-    shown = page_view.look_into(house, place_of(after), 2)
+    shown = write_view.look_into(house, place_of(after), 2)
     assert "Mara fears the number nine." in (shown.provenance or "")
     assert shown.depth == 2
 
 
 def test_an_unsaved_edit_of_the_memory_outlives_a_paragraph(house: House, page: View) -> None:
-    begun = page_view.go_on(house, place_of(page), 0, "")
+    begun = write_view.go_on(house, place_of(page), 0, "")
     writing = house.writers.get(place_of(begun).writing_id)
     assert writing is not None
     assert writing.ended_within(WAIT)
-    after = page_view.settle(house, place_of(begun), "half an edit", "")
+    after = write_view.settle(house, place_of(begun), "half an edit", "")
     assert after.memory is None
     assert "isn't saved" in (after.memory_note or "").replace("&#x27;", "'")
 
 
 def test_a_memory_of_nothing_is_refused(house: House, page: View) -> None:
     with pytest.raises(InvalidText):
-        page_view.save_memory(house, place_of(page), " ")
+        write_view.save_memory(house, place_of(page), " ")
 
 
 def test_a_branch_is_opened_and_left(house: House, page: View) -> None:
     two = went_on(house, page)
-    branched = page_view.branch(house, place_of(two), 1)
+    branched = write_view.branch(house, place_of(two), 1)
     assert place_of(branched).depth == 1
     assert branched.strands is not None
     assert len(branched.strands) == 2
@@ -187,29 +188,29 @@ def test_a_branch_is_opened_and_left(house: House, page: View) -> None:
         "The story · 2 paragraphs",
         "From paragraph 1 · 1 paragraph",
     ]
-    back = page_view.switch(house, place_of(branched), place_of(two).strand_id)
+    back = write_view.switch(house, place_of(branched), place_of(two).strand_id)
     assert place_of(back).depth == 2
     with pytest.raises(StrandNotFound):
-        page_view.branch(house, place_of(two), 9)
+        write_view.branch(house, place_of(two), 9)
 
 
 def test_earlier_paragraphs_are_shown_when_asked_for(
     house: House, page: View, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page_view, "WINDOW", 1)
+    monkeypatch.setattr(write_view, "WINDOW", 1)
     two = went_on(house, page)
-    narrow = page_view.opened(house, replace(place_of(two), window=1))
+    narrow = write_view.opened(house, replace(place_of(two), window=1))
     assert narrow.has_earlier is True
     assert 'data-depth="1"' not in (narrow.text or "")
-    wide = page_view.earlier(house, place_of(narrow))
+    wide = write_view.earlier(house, place_of(narrow))
     assert 'data-depth="1"' in (wide.text or "")
     assert wide.has_earlier is False
 
 
 def test_following_tells_what_changes_and_ends_with_the_writing(house: House, page: View) -> None:
     async def look() -> list[View]:
-        begun = page_view.go_on(house, place_of(page), 0, "")
-        return [view async for view in page_view.follow(house, place_of(begun))]
+        begun = write_view.go_on(house, place_of(page), 0, "")
+        return [view async for view in write_view.follow(house, place_of(begun))]
 
     views = asyncio.run(look())
     assert all(view.place is None for view in views)
@@ -217,28 +218,28 @@ def test_following_tells_what_changes_and_ends_with_the_writing(house: House, pa
 
 def test_nothing_to_follow_is_no_view(house: House) -> None:
     async def look() -> list[View]:
-        return [view async for view in page_view.follow(house, Place())]
+        return [view async for view in write_view.follow(house, Place())]
 
     assert asyncio.run(look()) == []
-    assert page_view.settle(house, Place(), "", "") == View(busy=False)
-    assert page_view.stop(house, Place()) == View()
+    assert write_view.settle(house, Place(), "", "") == View(busy=False)
+    assert write_view.stop(house, Place()) == View()
 
 
 def test_what_is_still_being_written_is_not_settled(
     house: House, page: View, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = page_view.go_on(house, place_of(page), 0, "")
+    begun = write_view.go_on(house, place_of(page), 0, "")
     monkeypatch.setattr(Writing, "done", False)
-    assert page_view.settle(house, place_of(begun), "", "") == View()
+    assert write_view.settle(house, place_of(begun), "", "") == View()
 
 
 def test_nothing_cut_off_is_nothing_to_take_or_dismiss(house: House, page: View) -> None:
-    assert page_view.take_words(house, place_of(page)) == View(cut_off="")
-    assert page_view.dismiss(house, place_of(page)) == View(cut_off="")
+    assert write_view.take_words(house, place_of(page)) == View(cut_off="")
+    assert write_view.dismiss(house, place_of(page)) == View(cut_off="")
 
 
 def test_another_owner_finds_nothing(house: House, page: View) -> None:
     other = House(house.studio.of_owner("tom"), house.writers)
-    assert "No story yet" in (page_view.library(other).shelf or "")
+    assert "No story yet" in (write_view.library(other).shelf or "")
     with pytest.raises(StoryNotFound):
-        page_view.opened(other, place_of(page))
+        write_view.opened(other, place_of(page))

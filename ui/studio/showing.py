@@ -1,0 +1,36 @@
+"""What a handler may say of a component beside giving its plain value. Knows no Gradio."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """Whether it is on the page."""
+
+    shown: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Enabled:
+    """Whether it can be used."""
+
+    usable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What can be chosen, as (what a person reads, its value), and what is."""
+
+    options: Sequence[tuple[str, Any]]
+    chosen: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Its value under another label, and whether it is on the page."""
+
+    value: Any
+    label: str
+    shown: bool = True

@@ -1,0 +1,146 @@
+"""How a tab's handlers, which know no component, are called by its components' events and shown in them.
+
+A handler takes the house it works for, the page's place and the values of its inputs, and returns a frozen
+dataclass: each of its fields has the name of a component in the tab's ``Parts`` (or ``place``, ``notice``,
+``tab``), and what is ``None`` there stays as it is on the page.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import gradio as gr
+
+from storyloom.memory.errors import StoryloomError
+from storyloom.ui.studio.place import House, Place
+from storyloom.ui.studio.showing import Choices, Enabled, Labelled, Visible
+from storyloom.ui.studio.write_html import notice
+
+# Who asks decides whose stories are shown.
+Houses = Callable[[str | None], House]
+
+# Nothing is dimmed or covered while a handler runs, and no handler is an endpoint for scripts.
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+# What may be done twice is done at each click: a click that Gradio's page lost can be made again.
+EACH: dict[str, Any] = {"trigger_mode": "multiple"}
+# For ``gr.HTML(js_on_load=PICK)``: a click on what has ``data-pick`` tells all its data-… to ``on_pick``.
+PICK = """element.addEventListener('click', event => {
+  const mark = event.target.closest('[data-pick]');
+  if (mark && element.contains(mark)) trigger('click', {...mark.dataset});
+});"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What all tabs share.
+
+    Attributes:
+        place: where the page is.
+        notice: what a person should be told.
+        tabs: the story's tabs; the value is the open one's id.
+    """
+
+    place: gr.State
+    notice: gr.HTML
+    tabs: gr.Tabs
+
+
+class Wiring:
+    """Connects the components of the tabs with handlers.
+
+    Args:
+        houses: gives the house of whoever asks.
+        frame: what all tabs share.
+        reopen: at an event, shows the text of the place again: after its strand or its text has changed.
+        watch: at an event, follows what is being written at the place until it has ended.
+    """
+
+    def __init__(
+        self,
+        houses: Houses,
+        frame: Frame,
+        reopen: Callable[[Callable[..., Any]], Any],
+        watch: Callable[[Callable[..., Any]], Any],
+    ) -> None:
+        self.reopen = reopen
+        self.watch = watch
+        self._houses = houses
+        self._frame = frame
+
+    def on(
+        self,
+        event: Callable[..., Any],
+        handler: Callable[..., Any],
+        parts: Any,
+        *inputs: Any,
+        **settings: Any,
+    ) -> Any:
+        """Call ``handler(house, place, *inputs' values)`` at every event and show the view it returns.
+
+        Returns:
+            Gradio's event, whose ``then`` can go on.
+        """
+
+        def handle(request: gr.Request, place: Place, *values: Any) -> dict[Any, Any]:
+            return self._told(lambda house: handler(house, place, *values), parts, request)
+
+        return event(
+            handle, [self._frame.place, *inputs], self._outputs(parts), **{**QUIET, **EACH, **settings}
+        )
+
+    def on_pick(
+        self, event: Callable[..., Any], handler: Callable[..., Any], parts: Any, *inputs: Any
+    ) -> Any:
+        """Call ``handler(house, place, picked, *inputs' values)`` at a click on a marked element.
+
+        ``picked`` are the element's data-… attributes, by their names in JavaScript.
+        """
+
+        def handle(
+            request: gr.Request, event_data: gr.EventData, place: Place, *values: Any
+        ) -> dict[Any, Any]:
+            picked: Mapping[str, str] = {name: str(value) for name, value in (event_data._data or {}).items()}
+            return self._told(lambda house: handler(house, place, picked, *values), parts, request)
+
+        return event(handle, [self._frame.place, *inputs], self._outputs(parts), **QUIET, **EACH)
+
+    def _outputs(self, parts: Any) -> list[Any]:
+        frame = self._frame
+        own = [getattr(parts, field.name) for field in fields(parts)]
+        return [*own, frame.place, frame.notice, frame.tabs]
+
+    def _told(self, handler: Callable[[House], Any], parts: Any, request: gr.Request) -> dict[Any, Any]:
+        """A handler's view; a problem is told on the page in a paragraph."""
+        try:
+            return self._shown(handler(self._houses(request.username)), parts)
+        except StoryloomError as error:
+            return {self._frame.notice: notice(str(error))}
+
+    def _shown(self, view: Any, parts: Any) -> dict[Any, Any]:
+        changed = {
+            field.name: value for field in fields(view) if (value := getattr(view, field.name)) is not None
+        }
+        frame = self._frame
+        shown: dict[Any, Any] = {}
+        if (tab := changed.pop("tab", None)) is not None:
+            shown[frame.tabs] = gr.update(selected=tab)
+        for name in ("place", "notice"):
+            if name in changed:
+                shown[getattr(frame, name)] = changed.pop(name)
+        shown.update({getattr(parts, name): _update(value) for name, value in changed.items()})
+        return shown or {frame.notice: gr.skip()}
+
+
+def _update(value: Any) -> Any:
+    """A handler's word of a component as Gradio takes it."""
+    match value:
+        case Visible(shown):
+            return gr.update(visible=shown)
+        case Enabled(usable):
+            return gr.update(interactive=usable)
+        case Choices(options, chosen):
+            return gr.update(choices=list(options), value=chosen)
+        case Labelled(inner, label, shown):
+            return gr.update(value=inner, label=label, visible=shown)
+        case _:
+            return value
