@@ -1,5 +1,8 @@
 """What is proved of every family with a memory: a family's tests subclass ``Proof`` and name its configs."""
 
+import copy
+import functools
+import json
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,6 +71,23 @@ def logits(model: LongContextForCausalLM, ids: Tensor, **given: Any) -> Tensor:
     return found
 
 
+@functools.cache
+def _made(family: str, options: str) -> LongContextForCausalLM:
+    return converted(llama(), family, json.loads(options), seed=1)
+
+
+@functools.cache
+def _heard(family: str, options: str) -> LongContextForCausalLM:
+    made = copy.deepcopy(_made(family, options))
+    open_gates(made)
+    with torch.no_grad():
+        state = read(made, tokens(2, 19, seed=8), None)
+        with_it = logits(made, tokens(), past_key_values=cache_from(state, made.config))
+        without = logits(made, tokens(), past_key_values=cache_from(None, made.config))
+    assert (with_it - without).abs().max() > 1e-3
+    return made
+
+
 class Proof:
     """A subclass's module has a fixture ``chosen``: options of the family's config, one set after another.
 
@@ -81,19 +101,13 @@ class Proof:
 
     @pytest.fixture
     def made(self, chosen: Mapping[str, Any]) -> LongContextForCausalLM:
-        """As it was converted."""
-        return converted(llama(), self.family, chosen, seed=1)
+        """As it was converted: the test's own."""
+        return copy.deepcopy(_made(self.family, json.dumps(chosen)))
 
     @pytest.fixture
-    def model(self, made: LongContextForCausalLM) -> LongContextForCausalLM:
-        """With open gates; its memory was heard in the test."""
-        open_gates(made)
-        with torch.no_grad():
-            state = read(made, tokens(2, 19, seed=8), None)
-            with_it = logits(made, tokens(), past_key_values=cache_from(state, made.config))
-            without = logits(made, tokens(), past_key_values=cache_from(None, made.config))
-        assert (with_it - without).abs().max() > 1e-3
-        return made
+    def model(self, chosen: Mapping[str, Any]) -> LongContextForCausalLM:
+        """With open gates, its memory was heard: shared, so that no test may change it."""
+        return _heard(self.family, json.dumps(chosen))
 
     def reach(self, _made: LongContextForCausalLM) -> int:
         """Tokens up to which a new model is its source; further on a window shows."""
@@ -190,13 +204,10 @@ class Proof:
     def test_a_fork_leaves_the_state_alone(self, model: LongContextForCausalLM) -> None:
         state = read(model, tokens(1, 17), None)
         before = {name: held.clone() for name, held in state.items()}
-        one = read(model, tokens(1, 12, seed=1), state)
-        other = read(model, tokens(1, 12, seed=2), state)
+        one, other, again = (read(model, tokens(1, 12, seed=seed), state) for seed in (1, 2, 1))
         assert all(torch.equal(before[name], held) for name, held in state.items())
         assert any(not torch.equal(one[name], other[name]) for name in one)
-        assert all(
-            torch.equal(held, read(model, tokens(1, 12, seed=1), state)[name]) for name, held in one.items()
-        )
+        assert all(torch.equal(held, again[name]) for name, held in one.items())
 
     def test_a_state_is_as_large_after_a_long_text(self, model: LongContextForCausalLM) -> None:
         short, long = (len(state_bytes(read(model, tokens(1, n), None), model)) for n in (20, 200))
@@ -236,10 +247,9 @@ class Proof:
         ids = tokens(2, 9)
         writer: Any = model
         written = writer.generate(ids, max_new_tokens=8, do_sample=False, pad_token_id=0)
-        expected = ids
-        for _ in range(8):
-            expected = torch.cat([expected, logits(model, expected)[:, -1:].argmax(-1)], dim=1)
-        assert torch.equal(written, expected)
+        assert torch.equal(written[:, :9], ids)
+        assert torch.equal(written[:, 9:], logits(model, written[:, :-1])[:, 8:].argmax(-1))
+        assert written.shape == (2, 17)
 
     def test_sequences_are_mixed_by_the_kernels(self, model: LongContextForCausalLM) -> None:
         with mock.patch(self.kernel, side_effect=pkgutil.resolve_name(self.kernel)) as called:
