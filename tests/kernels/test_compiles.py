@@ -9,6 +9,9 @@ import pytest
 
 from tests.kernels.conftest import HAS_GPU
 
+# What Triton has compiled, under a hash of the kernel, its arguments and the compiler: it is kept.
+COMPILED = Path(__file__).resolve().parents[2] / "build" / "triton"
+
 pytestmark = pytest.mark.skipif(HAS_GPU, reason="the other tests compile the kernels")
 
 
@@ -17,10 +20,10 @@ pytestmark = pytest.mark.skipif(HAS_GPU, reason="the other tests compile the ker
     [("ssd", "gather_decode", "lact", "slstm"), ("landmark", "newton_schulz", "fast_weight", "affine_scan")],
     ids="+".join,
 )
-def test_every_kernel_compiles_for_an_h100(operations: tuple[str, ...], tmp_path: Path) -> None:
+def test_every_kernel_compiles_for_an_h100(operations: tuple[str, ...]) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "tests.kernels.compile_launches", *operations],
-        env=os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)},
+        env=os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(COMPILED)},
         capture_output=True,
         text=True,
         check=False,
