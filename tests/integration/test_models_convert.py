@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -183,4 +184,12 @@ def test_the_starter_is_converted_and_says_what_it_said(
     assert told["new_parameters"] > 1_000_000
     prose = "The lamp had burned for ninety years before anyone asked who lit it. " * 20
     before, after = loaded(starter_weights), loaded(made)
-    assert (scores(before, prose) - scores(after, prose)).abs().max() < 1e-3
+    said = scores(before, prose)
+    assert (said - scores(after, prose)).abs().max() < 1e-3
+
+    # A hybrid too, whose state forgets twice within the text: here, where the starter is loaded.
+    from storyloom.generators.longcontext.convert import converted
+
+    hybrid = converted(before.model, "hybrid", {"hybrid_state_window": 64, "hybrid_chunk": 32})
+    assert hybrid.config.memory_layers == [2, 6, 10, 15, 19, 23, 27]
+    assert (said - scores(replace(before, model=hybrid), prose)).abs().max() < 1e-3
