@@ -1,6 +1,7 @@
 """What every test shares: a data folder of its own, and the starter's weights fetched once."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +40,22 @@ def starter_weights() -> Path:
     from storyloom.generators.weights import pull_starter
 
     return pull_starter(ROOT / "build" / "models", lambda _done, _total: None)
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file that nobody has written to."""
+    from storyloom.storage.database import Database
+
+    file = tmp_path_factory.mktemp("migrated") / "stories.sqlite3"
+    Database(f"sqlite:///{file}").close()
+    return file
+
+
+@pytest.fixture
+def database_file(tmp_path: Path, migrated_file: Path) -> Path:
+    """A fresh copy of it: to migrate takes as long as a test."""
+    return Path(shutil.copy(migrated_file, tmp_path / "stories.sqlite3"))
 
 
 @pytest.fixture(scope="session")

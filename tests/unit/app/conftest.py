@@ -22,9 +22,9 @@ from tests.stand_ins import InstantModel, WordEmbedder
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+def database(database_file: Path) -> Iterator[Database]:
     """An empty database of its own."""
-    opened = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    opened = Database(f"sqlite:///{database_file}")
     yield opened
     opened.close()
 

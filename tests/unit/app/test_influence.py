@@ -142,7 +142,7 @@ def test_an_item_that_got_in_the_way_comes_first_too(
 def test_a_paragraph_in_a_form_is_scored_inside_it(
     studio: Studio, story: str, influence: Influence, scorer: Words, tmp_path: Path
 ) -> None:
-    with closing(sqlite3.connect(tmp_path / "test.db")) as database, database:
+    with closing(sqlite3.connect(tmp_path / "stories.sqlite3")) as database, database:
         database.execute(
             "UPDATE weaving SET \"values\" = json_set(\"values\", '$.agent', 'one_call') WHERE depth = ?",
             (DEPTH,),

@@ -1,10 +1,8 @@
-"""A fresh database a test, copied from one that was migrated once, and makers of values."""
+"""A fresh database a test, and makers of values."""
 
 import itertools
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -45,19 +43,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file that nobody has written to."""
-    file = tmp_path_factory.mktemp("migrated") / "stories.sqlite3"
-    Database(f"sqlite:///{file}").close()
-    return file
-
-
-@pytest.fixture
-def database_file(tmp_path: Path, migrated_file: Path) -> Path:
-    return Path(shutil.copy(migrated_file, tmp_path / "stories.sqlite3"))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
