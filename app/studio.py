@@ -8,6 +8,7 @@ from pathlib import Path
 
 from storyloom.app.beginning import Beginning, checked_beginning, new_story
 from storyloom.app.castings import Castings
+from storyloom.app.duplicates import duplicate
 from storyloom.app.editing import Editing
 from storyloom.app.embedding import Embedding
 from storyloom.app.events import Cancelled, Listener
@@ -264,6 +265,10 @@ class Studio:
         with self._database.unit_of_work() as work:
             work.jobs.dismiss(job.id)
             work.commit()
+
+    def duplicate(self, reference: str) -> Story:
+        """A second story like this one, ids and title apart."""
+        return duplicate(self._shelf, reference)
 
     def delete(self, reference: str) -> Path:
         """Delete a story, after writing the whole of it to the trash as an importable file."""

@@ -36,9 +36,20 @@ def dump_story(work: UnitOfWork, story_id: str) -> str:
     Raises:
         StoryNotFound: there is no such story.
     """
+    file = whole_story(work, story_id)
+    fields = (f'"{name}": {_field_text(getattr(file, name))}' for name in StoryFile.model_fields)
+    return "{\n" + ",\n".join(fields) + "\n}\n"
+
+
+def whole_story(work: UnitOfWork, story_id: str) -> StoryFile:
+    """The whole story as a file would hold it.
+
+    Raises:
+        StoryNotFound: there is no such story.
+    """
     story = work.stories.get(story_id)
     strands = work.strands.of_story(story_id)
-    file = StoryFile(
+    return StoryFile(
         format=FORMAT,
         version=VERSION,
         story=StoryEntry(**{name: getattr(story, name) for name in StoryEntry.model_fields}),
@@ -68,8 +79,6 @@ def dump_story(work: UnitOfWork, story_id: str) -> str:
         ),
         revisions=tuple(work.revisions.of_story(story_id)),
     )
-    fields = (f'"{name}": {_field_text(getattr(file, name))}' for name in StoryFile.model_fields)
-    return "{\n" + ",\n".join(fields) + "\n}\n"
 
 
 def load_story(text: str) -> StoryFile:
@@ -102,15 +111,15 @@ def import_story(work: UnitOfWork, text: str, *, owner: str) -> Story:
             f"The story {file.story.title!r} can't be imported: a story with its id {file.story.id} is there "
             "already. Delete that one first if the file should take its place."
         )
-    story = Story(owner=owner, **{name: getattr(file.story, name) for name in StoryEntry.model_fields})
     try:
-        _add(work, story, file)
+        return add_story(work, file, owner=owner)
     except IntegrityError as error:
         raise _refused("a part of it has an id that a part of another story has already") from error
-    return story
 
 
-def _add(work: UnitOfWork, story: Story, file: StoryFile) -> None:
+def add_story(work: UnitOfWork, file: StoryFile, *, owner: str) -> Story:
+    """Keep all that a checked file holds, as somebody's story."""
+    story = Story(owner=owner, **{name: getattr(file.story, name) for name in StoryEntry.model_fields})
     steps: defaultdict[str, list[Step]] = defaultdict(list)
     for step in file.steps:
         steps[step.strand_id].append(step)
@@ -131,6 +140,7 @@ def _add(work: UnitOfWork, story: Story, file: StoryFile) -> None:
         work.provenance.add(entry.strand_id, entry.depth, found)
     for revision in file.revisions:
         work.revisions.add(revision)
+    return story
 
 
 def _check_header(text: str) -> None:
