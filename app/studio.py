@@ -8,6 +8,7 @@ from pathlib import Path
 
 from storyloom.app.beginning import Beginning, checked_beginning, new_story
 from storyloom.app.castings import Castings
+from storyloom.app.drafts import Drafts
 from storyloom.app.duplicates import duplicate
 from storyloom.app.editing import Editing
 from storyloom.app.embedding import Embedding
@@ -56,6 +57,7 @@ class Studio:
         influence: what each remembered item did to a paragraph.
         settings: a story's own settings.
         lore: its lore and characters.
+        drafts: stories before their first paragraph.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Studio:
         self.editing = Editing(shelf)
         self.settings = StorySettings(shelf, recurrence.recalling.rule)
         self.lore = LoreShelf(shelf, recurrence.lore)
+        self.drafts = Drafts(shelf, castings, self.settings, self.begin)
         self.rebuilding = Rebuilding(shelf, castings, embedding, recurrence.neural)
         self.influence = Influence(shelf, castings.templates, castings.scorer)
 

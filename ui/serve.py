@@ -33,8 +33,8 @@ from storyloom.ui.studio.writers import Writers
 DEFAULT_PORT = 7860
 _MEDIA = {"md": "text/markdown", "txt": "text/plain", "json": "application/json"}
 _GRACE_SECONDS = 1
-# The page uploads nothing.
-_MOST_UPLOADED = "1mb"
+# The largest story or manuscript that the page takes; the command line takes larger ones.
+_MOST_UPLOADED = "64mb"
 
 
 def serve(

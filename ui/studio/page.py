@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import gradio as gr
 
 from storyloom.memory.errors import StoryloomError
-from storyloom.memory.story import Mode
-from storyloom.ui.studio import write_html, write_view
+from storyloom.ui.studio import library as stories_tab
+from storyloom.ui.studio import library_view, new_story_tab, write_html, write_view
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.wiring import EACH, QUIET, Frame, Houses, Wiring
 from storyloom.ui.studio.write_view import View
@@ -17,7 +17,6 @@ from storyloom.ui.studio.write_view import View
 Handler = Callable[..., View]
 
 STYLE = Path(__file__).with_name("style.css")
-_MODES = [("A novel", Mode.NOVEL.value), ("A document", Mode.DOCUMENT.value), ("A game to play", "fiction")]
 _NO_CHOICE = ("Let Storyloom choose", 0)
 
 # A paragraph's number tells which paragraph was meant.
@@ -44,21 +43,21 @@ _TO_DRAFT = """() => setTimeout(() => document.getElementById('draft')
 
 
 class TabModule(Protocol):
-    """A tab beside Write: a module of its own."""
+    """A tab, of a story beside Write or of the page without one: a module of its own."""
 
     ID: str
     TITLE: str
 
-    @staticmethod
-    def build() -> Any:
+    def build(self) -> Any:
         """Lay it out; gives its ``Parts``."""
 
-    @staticmethod
-    def connect(parts: Any, wiring: Wiring, tab: gr.Tab) -> None:
+    def connect(self, parts: Any, wiring: Wiring, tab: gr.Tab) -> None:
         """Let every part call its handler; ``tab.select`` comes when it is opened."""
 
 
 TABS: tuple[TabModule, ...] = ()
+# Beside the list of stories, where none is open.
+HOME_TABS: tuple[TabModule, ...] = (new_story_tab,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +69,6 @@ class Parts:
     address: gr.Textbox
     attached: gr.Textbox
     masthead: gr.HTML
-    shelf: gr.HTML
     text: gr.HTML
     draft: gr.HTML
     status: gr.HTML
@@ -87,16 +85,14 @@ class Parts:
     about: gr.HTML
     # Places that come and go.
     library: gr.Column
+    home: gr.Tabs
+    stories: tuple[gr.Tab, stories_tab.Parts]
+    home_others: tuple[tuple[gr.Tab, Any], ...]
     tabs: gr.Tabs
     others: tuple[tuple[gr.Tab, Any], ...]
     interrupted: gr.Column
     about_paragraph: gr.Accordion
-    # What starts a story.
-    premise: gr.Textbox
-    title: gr.Textbox
-    mode: gr.Radio
     # Buttons.
-    begin: gr.Button
     earlier: gr.Button
     write: gr.Button
     stop: gr.Button
@@ -105,6 +101,10 @@ class Parts:
     branch: gr.Button
     take_words: gr.Button
     dismiss: gr.Button
+
+    def frame(self, tabs: gr.Tabs) -> Frame:
+        """What the tabs of one row share."""
+        return Frame(place=self.place, notice=self.notice, tabs=tabs)
 
 
 def build() -> Parts:
@@ -117,13 +117,19 @@ def build() -> Parts:
         made["attached"] = gr.Textbox(visible="hidden", label="Attached")
         made["masthead"] = gr.HTML(write_html.masthead(), elem_id="masthead")
         with gr.Column(elem_id="library", visible=False) as made["library"]:
-            _library(made)
+            _home(made)
         with gr.Tabs(elem_id="tabs", visible=False, selected="write") as made["tabs"]:
             with gr.Tab("Write", id="write"):
                 _write(made)
             made["others"] = tuple(_other(tab) for tab in TABS)
         made["notice"] = gr.HTML(elem_id="notice")
     return Parts(page=page, **made)
+
+
+def _home(made: dict[str, Any]) -> None:
+    with gr.Tabs(elem_id="home", selected=stories_tab.ID) as made["home"]:
+        made["stories"] = _other(stories_tab)
+        made["home_others"] = tuple(_other(tab) for tab in HOME_TABS)
 
 
 def _other(tab: TabModule) -> tuple[gr.Tab, Any]:
@@ -142,20 +148,6 @@ def _write(made: dict[str, Any]) -> None:
         made["status"] = gr.HTML(elem_id="status")
         made["stop"] = gr.Button("Stop", elem_id="stop", visible=False)
         made["write"] = gr.Button("Write on", elem_id="write", variant="primary")
-
-
-def _library(made: dict[str, Any]) -> None:
-    made["premise"] = gr.Textbox(
-        label="What is the story about?",
-        placeholder="A lighthouse keeper finds a door in the sea…",
-        lines=4,
-        max_lines=12,
-        elem_id="premise",
-    )
-    made["title"] = gr.Textbox(label="Title (or leave it to Storyloom)", elem_id="title")
-    made["mode"] = gr.Radio(_MODES, value=Mode.NOVEL.value, label="What it will be", elem_id="mode")
-    made["begin"] = gr.Button("Begin", variant="primary", elem_id="begin")
-    made["shelf"] = gr.HTML(elem_id="shelf")
 
 
 def _book(made: dict[str, Any]) -> None:
@@ -205,7 +197,9 @@ def connect(parts: Parts, houses: Houses) -> None:
         arrived = parts.page.load(wiring.arrival(), None, wiring.outputs, **QUIET)
         arrived.then(None, js=_TO_END, **QUIET)
         wiring.watch_at(parts.attached.change)
-        begun = wiring.on(parts.begin.click, write_view.begin, parts.premise, parts.title, parts.mode)
+        tab, stories = parts.stories
+        form = (stories.premise, stories.title, stories.mode)
+        begun = wiring.on(stories.begin.click, write_view.begin, *form)
         wiring.watch_at(begun.then)
         went_on = wiring.on(parts.write.click, write_view.go_on, place, parts.plans, parts.own_plan)
         wiring.watch_at(went_on.then(None, js=_TO_DRAFT, **QUIET).then)
@@ -220,10 +214,13 @@ def connect(parts: Parts, houses: Houses) -> None:
         again(parts.dismiss.click, write_view.dismiss, place)
         parts.text.click(wiring.picking(), place, wiring.outputs, **QUIET, **EACH)
         parts.address.change(None, parts.address, None, js=_ADDRESS, **QUIET)
-        frame = Frame(place=parts.place, notice=parts.notice, tabs=parts.tabs)
-        others = Wiring(houses, frame, wiring.reopen_at, wiring.watch_at)
-        for module, (tab, own) in zip(TABS, parts.others, strict=True):
-            module.connect(own, others, tab)
+        at_home = Wiring(houses, parts.frame(parts.home), wiring.reopen_at, wiring.watch_at)
+        stories_tab.connect(stories, at_home, tab)
+        at_home.on(arrived.then, library_view.arrived, stories)
+        others = Wiring(houses, parts.frame(parts.tabs), wiring.reopen_at, wiring.watch_at)
+        for modules, made, shared in ((HOME_TABS, parts.home_others, at_home), (TABS, parts.others, others)):
+            for module, (tab, own) in zip(modules, made, strict=True):
+                module.connect(own, shared, tab)
 
 
 class _Writing:
@@ -235,7 +232,7 @@ class _Writing:
         self.outputs = [
             getattr(parts, field.name)
             for field in fields(parts)
-            if field.name not in ("page", "others", "premise", "title", "mode", "begin")
+            if field.name not in ("page", "home", "stories", "home_others", "others")
         ]
 
     def on(self, event: Callable[..., Any], handler: Handler, *inputs: Any, **settings: Any) -> Any:
@@ -297,7 +294,7 @@ class _Writing:
 
 
 _PLAIN = (
-    "place", "address", "attached", "masthead", "shelf", "text", "draft", "status", "notice", "cut_off",
+    "place", "address", "attached", "masthead", "text", "draft", "status", "notice", "cut_off",
     "own_plan", "memory", "memory_note", "memory_change", "provenance", "about",
 )  # fmt: skip
 

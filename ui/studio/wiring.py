@@ -2,7 +2,8 @@
 
 A handler takes the house it works for, the page's place and the values of its inputs, and returns a frozen
 dataclass: each of its fields has the name of a component in the tab's ``Parts`` (or ``place``, ``notice``,
-``tab``), and what is ``None`` there stays as it is on the page.
+``tab``), and what is ``None`` there stays as it is on the page. Components in a tuple take a tuple
+of values.
 """
 
 from collections.abc import Callable, Mapping
@@ -106,7 +107,7 @@ class Wiring:
 
     def _outputs(self, parts: Any) -> list[Any]:
         frame = self._frame
-        own = [getattr(parts, field.name) for field in fields(parts)]
+        own = [each for field in fields(parts) for each in _each(getattr(parts, field.name))]
         return [*own, frame.place, frame.notice, frame.tabs]
 
     def _told(self, handler: Callable[[House], Any], parts: Any, request: gr.Request) -> dict[Any, Any]:
@@ -127,8 +128,16 @@ class Wiring:
         for name in ("place", "notice"):
             if name in changed:
                 shown[getattr(frame, name)] = changed.pop(name)
-        shown.update({getattr(parts, name): _update(value) for name, value in changed.items()})
+        for name, value in changed.items():
+            part = getattr(parts, name)
+            values = value if isinstance(part, tuple) else (value,)
+            shown.update(zip(_each(part), map(_update, values), strict=True))
         return shown or {frame.notice: gr.skip()}
+
+
+def _each(part: Any) -> tuple[Any, ...]:
+    """A component, or several of a kind: their values in a view are as many."""
+    return part if isinstance(part, tuple) else (part,)
 
 
 def _update(value: Any) -> Any:

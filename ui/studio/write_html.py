@@ -1,24 +1,11 @@
 """The page's HTML: everything that a person or a model wrote is escaped here, and nowhere else."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 
-from storyloom.memory.story import Call, Job, Provenance, SlotRecord, Step, Story, StorySummary, Strand
+from storyloom.memory.story import Call, Job, Provenance, SlotRecord, Step, Story, Strand
 
 _WRITERS = ("writer", "one_call")
-
-
-def shelf(stories: Sequence[StorySummary]) -> str:
-    """The list of stories, each a link that a reload or a second tab can open."""
-    if not stories:
-        return '<p class="quiet">No story yet. The first one will stand here.</p>'
-    rows = "".join(
-        f'<li><a href="?story={escape(story.id)}" dir="auto">{escape(story.title)}</a>'
-        f"<span>{_count(story.words, 'word')} · {_count(story.steps, 'paragraph')} · "
-        f"{story.updated_at:%-d %B %Y}</span></li>"
-        for story in stories
-    )
-    return f"<h2>Your stories</h2><ul>{rows}</ul>"
 
 
 def document(title: str, steps: Iterable[Step], language: str) -> str:
@@ -126,7 +113,3 @@ def _call(call: Call, is_open: bool) -> str:
         f'<pre class="prompt" tabindex="0">{escape(call.prompt)}</pre>'
         f'<pre class="reply" tabindex="0">{escape(call.reply)}</pre></details>'
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

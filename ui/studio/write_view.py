@@ -45,7 +45,6 @@ class View:
     is_open: bool | None = None
     busy: bool | None = None
     masthead: str | None = None
-    shelf: str | None = None
     text: str | None = None
     has_earlier: bool | None = None
     draft: str | None = None
@@ -66,22 +65,21 @@ class View:
 def arrive(house: House, query: Mapping[str, str]) -> View:
     """The page that an address asks for: a story, or the list of them."""
     if not query.get("story"):
-        return library(house)
+        return library()
     try:
         return _attached(opened(house, Place(query["story"], query.get("strand", ""))))
     except (StoryNotFound, StrandNotFound) as error:
-        return replace(library(house), notice=write_html.notice(str(error)))
+        return replace(library(), notice=write_html.notice(str(error)))
 
 
-def library(house: House) -> View:
-    """Every story, and the form that starts one."""
+def library() -> View:
+    """The page without any story open."""
     return View(
         place=Place(),
         address="",
         is_open=False,
         busy=False,
         masthead=write_html.masthead(),
-        shelf=write_html.shelf(house.studio.stories()),
         draft="",
         status="",
         notice="",
@@ -124,7 +122,7 @@ def opened(house: House, place: Place) -> View:
 
 def reopened(house: House, place: Place) -> View:
     """The same place, after another tab has changed the story or the strand."""
-    return _attached(opened(house, place))
+    return _attached(opened(house, place)) if place.story_id else View()
 
 
 def begin(house: House, premise: str, title: str, mode: str) -> View:
@@ -225,7 +223,7 @@ def settle(house: House, place: Place, memory: str, own_plan: str) -> View:
         return View()
     progress, told = writing.progress, write_html.notice(writing.message)
     if not progress.story_id:  # the story never came to have a strand
-        return replace(library(house), notice=told)
+        return replace(library(), notice=told)
     after = opened(house, replace(place, story_id=progress.story_id, strand_id=progress.strand_id))
     unspent = writing.wish.plan if writing.error and not own_plan.strip() else None
     view = replace(after, busy=False, notice=told, own_plan=unspent)

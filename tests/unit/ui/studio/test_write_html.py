@@ -16,7 +16,6 @@ from storyloom.memory.story import (
     SlotRecord,
     Step,
     Story,
-    StorySummary,
     Strand,
 )
 from storyloom.ui.studio import write_html
@@ -62,7 +61,6 @@ STORY = Story(
     created_at=NOW,
     updated_at=NOW,
 )
-SUMMARY = StorySummary(id=HOSTILE, title=HOSTILE, mode=Mode.NOVEL, words=1200, steps=1, updated_at=NOW)
 JOB = Job(
     id="j",
     story_id="t",
@@ -94,7 +92,6 @@ SLOT = SlotRecord(slot=HOSTILE, source=HOSTILE, text=HOSTILE, tokens=3, score=0.
 @pytest.mark.parametrize(
     "html",
     [
-        write_html.shelf([SUMMARY]),
         write_html.document(HOSTILE, [step(HOSTILE)], HOSTILE),
         write_html.draft(HOSTILE),
         write_html.draft("", HOSTILE),
@@ -112,18 +109,6 @@ def test_hostile_text_is_shown_and_never_becomes_markup(html: str) -> None:
     assert "<img" not in html
     assert "&lt;script&gt;window.pwned = 1&lt;/script&gt;" in html
     assert 'alert(1)>"' not in html
-
-
-def test_a_shelf_links_to_stories_and_counts_them() -> None:
-    html = write_html.shelf([SUMMARY])
-    assert "1,200 words" in html
-    assert "1 paragraph ·" in html
-    assert "4 March 2026" in html
-    assert 'href="?story=' in html
-
-
-def test_an_empty_shelf_says_so() -> None:
-    assert "No story yet" in write_html.shelf([])
 
 
 def test_a_document_numbers_its_paragraphs_and_keeps_line_breaks() -> None:
