@@ -96,6 +96,11 @@ class Studio:
             trash=self._trash,
         )
 
+    @property
+    def shelf(self) -> Shelf:
+        """Whose stories these are, for use cases beside these."""
+        return self._shelf
+
     # Writing
 
     def warm_up(self) -> None:

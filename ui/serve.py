@@ -27,6 +27,7 @@ from storyloom.ui.auth import Users, read_users
 from storyloom.ui.gate import LOOPBACK, Gate
 from storyloom.ui.studio.page import STYLE, page
 from storyloom.ui.studio.place import House
+from storyloom.ui.studio.shade import Shaded
 from storyloom.ui.studio.theme import theme
 from storyloom.ui.studio.writers import Writers
 
@@ -126,7 +127,7 @@ def application(
         head=f"<style>{STYLE.read_text(encoding='utf-8')}</style>",
         auth_dependency=user_of if users is not None else None,
     )
-    return Gate(app, hosts=hosts, users=users)
+    return Gate(Shaded(app), hosts=hosts, users=users)
 
 
 def exported(studio: Studio, story: str, suffix: str, strand: str | None) -> Response:

@@ -32,17 +32,18 @@ class Parts:
 def build() -> Parts:
     """Lay it out."""
     premise = gr.Textbox(
+        value="",
         label="What is the story about?",
         placeholder="A lighthouse keeper finds a door in the sea…",
         lines=4,
         max_lines=12,
         elem_id="premise",
     )
-    title = gr.Textbox(label="Title (or leave it to Storyloom)", elem_id="title")
+    title = gr.Textbox(value="", label="Title (or leave it to Storyloom)", elem_id="title")
     mode = gr.Radio(MODES, value=Mode.NOVEL.value, label="What it will be", elem_id="mode")
     begin = gr.Button("Begin", variant="primary", elem_id="begin")
     with gr.Row(elem_id="shelf-bar"):
-        search = gr.Textbox(label="Find a title", elem_id="search", visible=False)
+        search = gr.Textbox(value="", label="Find a title", elem_id="search", visible=False)
         upload = gr.UploadButton(
             "Import a file…",
             file_types=[".json", ".txt", ".md"],
@@ -69,7 +70,8 @@ def build() -> Parts:
 def connect(parts: Parts, wiring: Wiring, tab: gr.Tab) -> None:
     """Let every part call its handler; what begins a story is the Write tab's."""
     wiring.on(tab.select, library_view.listed, parts, parts.search)
-    wiring.on(parts.search.input, library_view.listed, parts, parts.search)
+    # Gradio tells ``input`` nothing of the first words in a box that has just appeared.
+    wiring.on(parts.search.change, library_view.listed, parts, parts.search)
     wiring.on_pick(parts.shelf.click, library_view.pressed, parts, parts.search, parts.deleted)
     wiring.on(parts.undo.click, library_view.undo, parts, parts.search, parts.deleted)
     coming = wiring.on(parts.upload.upload, library_view.coming, parts)

@@ -74,6 +74,7 @@ _NEXT = (
 
 def _premise(made: dict[str, Any]) -> None:
     made["premise"] = gr.Textbox(
+        value="",
         label="What is the story about?",
         placeholder="Who is in it, what they want, what stands in their way…",
         lines=5,
@@ -85,9 +86,9 @@ def _premise(made: dict[str, Any]) -> None:
 
 
 def _outline(made: dict[str, Any]) -> None:
-    made["title"] = gr.Textbox(label="Title", elem_id="draft-title", elem_classes="prose")
+    made["title"] = gr.Textbox(value="", label="Title", elem_id="draft-title", elem_classes="prose")
     made["outline"] = gr.Textbox(
-        label="Outline", lines=8, max_lines=24, elem_id="draft-outline", elem_classes="prose"
+        value="", label="Outline", lines=8, max_lines=24, elem_id="draft-outline", elem_classes="prose"
     )
     with gr.Row(elem_classes="draft-tools"):
         made["another"] = gr.Button("Make another", size="sm", elem_id="draft-another")
@@ -99,10 +100,16 @@ def _characters(made: dict[str, Any]) -> None:
     sheets, names, descriptions = [], [], []
     for number in range(1, MOST_SHEETS + 1):
         with gr.Column(visible=number <= Draft().shown, elem_classes="draft-sheet") as sheet:
-            names.append(gr.Textbox(label=f"Name of character {number}", elem_id=f"draft-name-{number}"))
+            names.append(
+                gr.Textbox(value="", label=f"Name of character {number}", elem_id=f"draft-name-{number}")
+            )
             descriptions.append(
                 gr.Textbox(
-                    label="What a writer must know", lines=3, max_lines=10, elem_id=f"draft-about-{number}"
+                    value="",
+                    label="What a writer must know",
+                    lines=3,
+                    max_lines=10,
+                    elem_id=f"draft-about-{number}",
                 )
             )
         sheets.append(sheet)
@@ -115,6 +122,7 @@ def _characters(made: dict[str, Any]) -> None:
 def _first(made: dict[str, Any]) -> None:
     made["summary"] = gr.HTML(elem_id="draft-summary")
     made["plan"] = gr.Textbox(
+        value="",
         label="What happens first? (or leave it to Storyloom)",
         lines=2,
         max_lines=8,

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import gradio as gr
 
 from storyloom.memory.errors import StoryloomError
+from storyloom.ui.studio import batch_tab, library_view, machine_tab, new_story_tab, write_html, write_view
 from storyloom.ui.studio import library as stories_tab
-from storyloom.ui.studio import library_view, new_story_tab, write_html, write_view
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.wiring import EACH, QUIET, Frame, Houses, Wiring
 from storyloom.ui.studio.write_view import View
@@ -57,7 +57,7 @@ class TabModule(Protocol):
 
 TABS: tuple[TabModule, ...] = ()
 # Beside the list of stories, where none is open.
-HOME_TABS: tuple[TabModule, ...] = (new_story_tab,)
+HOME_TABS: tuple[TabModule, ...] = (new_story_tab, batch_tab, machine_tab)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

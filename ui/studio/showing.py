@@ -20,6 +20,13 @@ class Enabled:
 
 
 @dataclass(frozen=True, slots=True)
+class Ticking:
+    """Whether a timer runs."""
+
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Choices:
     """What can be chosen, as (what a person reads, its value), and what is."""
 

@@ -14,7 +14,7 @@ import gradio as gr
 
 from storyloom.memory.errors import StoryloomError
 from storyloom.ui.studio.place import House, Place
-from storyloom.ui.studio.showing import Choices, Enabled, Labelled, Visible
+from storyloom.ui.studio.showing import Choices, Enabled, Labelled, Ticking, Visible
 from storyloom.ui.studio.write_html import notice
 
 # Who asks decides whose stories are shown.
@@ -147,6 +147,8 @@ def _update(value: Any) -> Any:
             return gr.update(visible=shown)
         case Enabled(usable):
             return gr.update(interactive=usable)
+        case Ticking(active):
+            return gr.update(active=active)
         case Choices(options, chosen):
             return gr.update(choices=list(options), value=chosen)
         case Labelled(inner, label, shown):
