@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from textwrap import shorten
 
 from storyloom.app.beginning import Beginning, checked_beginning
 from storyloom.app.castings import Castings
@@ -15,6 +16,7 @@ from storyloom.memory.errors import InvalidText, ModelFailed, StepConflict
 from storyloom.memory.lore import CharacterSheet
 from storyloom.memory.story import Mode, Story
 
+_SHOWN = 60  # of a description that has no name
 _BLANK = CharacterSheet(id="", name="")
 
 
@@ -164,6 +166,7 @@ def _filled(there: Mapping[str, CharacterSheet], sheet: Sheet) -> CharacterSheet
     if not sheet.name.strip() and not sheet.description.strip():
         return None
     if not sheet.name.strip():
-        raise InvalidText(f"The character “{sheet.description.strip()[:40]}…” has no name. Give it one.")
+        about = shorten(sheet.description, _SHOWN, placeholder="…")
+        raise InvalidText(f"The character “{about}” has no name. Give it one.")
     old = there.get(sheet.id, replace(_BLANK, id=new_id()))
     return with_fields(old, {"name": sheet.name, "description": sheet.description})

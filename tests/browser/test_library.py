@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from storyloom.memory.orders import Batch, Order, TaskState, queued
 from storyloom.storage.database import Database
@@ -262,9 +262,17 @@ def test_colours_are_chosen_and_kept_and_the_machine_is_looked_at(
     expect(page.get_by_label("As the system")).to_be_checked()
     page.get_by_label("Dark").check()
     expect(body).to_have_class(re.compile(r"\bdark\b"))
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/*.js", hold)
     page.reload(wait_until="commit")
     page.wait_for_function("document.body && document.body.classList.contains('dark')")
-    assert page.evaluate("document.querySelector('.gradio-container') === null")  # before Gradio has begun
+    page.unroute("**/*.js", hold)
+    for route in held:  # only now does Gradio begin
+        route.continue_()
     expect(page.locator("#premise")).to_be_visible()
     expect(body).to_have_class(re.compile(r"\bdark\b"))
     open_tab(page, "Settings")

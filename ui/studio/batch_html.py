@@ -61,9 +61,14 @@ def _story(story: StoryProgress, titles: Mapping[str, str]) -> str:
     return (
         f"<li>{name}"
         f'<progress max="100" value="{share}" aria-label="How much is written">{share}%</progress>'
-        f"<span>{standing(story)} · {_doing(story)}</span>{_button(story, title or task.key)}"
+        f"<span>{_standing(story)} · {_doing(story)}</span>{_button(story, title or task.key)}"
         f"{_error(story)}</li>"
     )
+
+
+def _standing(story: StoryProgress) -> str:
+    """How far it is, in the unit that was asked for."""
+    return standing(story) + (" paragraphs" if story.task.order.words is None else "")
 
 
 def _doing(story: StoryProgress) -> str:

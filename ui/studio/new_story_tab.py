@@ -80,15 +80,15 @@ def _premise(made: dict[str, Any]) -> None:
         lines=5,
         max_lines=16,
         elem_id="draft-premise",
-        elem_classes="prose",
+        elem_classes="serif",
     )
     made["mode"] = gr.Radio(MODES, value=Mode.NOVEL.value, label="What it will be", elem_id="draft-mode")
 
 
 def _outline(made: dict[str, Any]) -> None:
-    made["title"] = gr.Textbox(value="", label="Title", elem_id="draft-title", elem_classes="prose")
+    made["title"] = gr.Textbox(value="", label="Title", elem_id="draft-title", elem_classes="serif")
     made["outline"] = gr.Textbox(
-        value="", label="Outline", lines=8, max_lines=24, elem_id="draft-outline", elem_classes="prose"
+        value="", label="Outline", lines=8, max_lines=24, elem_id="draft-outline", elem_classes="serif"
     )
     with gr.Row(elem_classes="draft-tools"):
         made["another"] = gr.Button("Make another", size="sm", elem_id="draft-another")
@@ -127,7 +127,7 @@ def _first(made: dict[str, Any]) -> None:
         lines=2,
         max_lines=8,
         elem_id="draft-plan",
-        elem_classes="prose",
+        elem_classes="serif",
     )
 
 

@@ -41,12 +41,14 @@ def test_stories_are_counted_and_the_begun_ones_open() -> None:
     shown = html(
         replace(progress("one", steps=2, words=200), words_at_hand=31),
         progress("two", TaskState.QUEUED),
-        progress("three", TaskState.DONE, steps=10, words=1_500),
+        progress("three", TaskState.DONE, steps=10, words=1_500, paragraphs=None, asked_words=1_500),
         titles={"story-one": "The Lamp"},
     )
     assert "1 done · 1 being written · 1 waiting · 1,700 words" in shown
     assert '<a class="name" href="?story=story-one" dir="auto">The Lamp</a>' in shown
     assert '<span class="name" dir="auto">two</span>' in shown
+    assert "200 words, 2 of 10 paragraphs" in shown
+    assert "1,500 of 1,500 words · done" in shown
     assert "writing paragraph 3, 31 words so far" in shown
     assert shown.count('data-pick="cancel"') == 2
 
