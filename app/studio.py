@@ -15,6 +15,7 @@ from storyloom.app.embedding import Embedding
 from storyloom.app.events import Cancelled, Listener
 from storyloom.app.given_text import LONGEST_PLAN, LONGEST_TITLE, optional, required
 from storyloom.app.influence import Influence
+from storyloom.app.inspecting import Inspecting
 from storyloom.app.lore_shelf import LoreShelf
 from storyloom.app.manuscripts import add_manuscript
 from storyloom.app.profiles import Profile
@@ -55,6 +56,7 @@ class Studio:
         editing: texts changed by hand, revisions, what is stale.
         rebuilding: what is stale made again.
         influence: what each remembered item did to a paragraph.
+        inspecting: how a paragraph was made, and what the paragraphs cost.
         settings: a story's own settings.
         lore: its lore and characters.
         drafts: stories before their first paragraph.
@@ -84,6 +86,7 @@ class Studio:
         self.drafts = Drafts(shelf, castings, self.settings, self.begin)
         self.rebuilding = Rebuilding(shelf, castings, embedding, recurrence.neural)
         self.influence = Influence(shelf, castings.templates, castings.scorer)
+        self.inspecting = Inspecting(shelf, castings.templates)
 
     def of_owner(self, owner: str) -> "Studio":
         """The same use cases for somebody else's stories; database and engines are shared."""

@@ -1,10 +1,12 @@
 """Provenance: what went into each step's prompt, how it was woven, and every agent's call."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from sqlmodel import Session, col, select
 
-from storyloom.memory.story import Call, Provenance, SlotRecord
+from storyloom.memory.history import PromptTokens, SlotTokens
+from storyloom.memory.story import Call, Provenance, Segment, SlotRecord
 from storyloom.storage import rows
 from storyloom.storage.tables import CallRow, SlotRow, StrandRow, WeavingRow
 
@@ -47,6 +49,27 @@ class ProvenanceRecords:
             calls=tuple(rows.call(row) for row in self._session.exec(calls)),
             weaving=None if weaving is None else rows.weaving(weaving),
         )
+
+    def tokens(
+        self, segments: Sequence[Segment], first: int = 1
+    ) -> tuple[list[SlotTokens], list[PromptTokens]]:
+        """What the prompts along a strand's ancestry held from step ``first`` on; no text is read."""
+        slots: list[SlotTokens] = []
+        prompts: list[PromptTokens] = []
+        for segment, before in zip_longest(segments, segments[1:]):
+            low, high = max(first, before.depth + 1 if before else 1), segment.depth
+            held = (
+                select(SlotRow.depth, SlotRow.slot, SlotRow.source, SlotRow.tokens)
+                .where(SlotRow.strand_id == segment.strand_id, col(SlotRow.depth).between(low, high))
+                .where(col(SlotRow.tokens) > 0)
+                .order_by(col(SlotRow.depth), col(SlotRow.position))
+            )
+            whole = select(WeavingRow.depth, WeavingRow.tokens, WeavingRow.budget).where(
+                WeavingRow.strand_id == segment.strand_id, col(WeavingRow.depth).between(low, high)
+            )
+            slots += [SlotTokens(*row) for row in self._session.exec(held)]
+            prompts += [PromptTokens(*row) for row in self._session.exec(whole)]
+        return slots, prompts
 
     def of_kind(self, story_id: str, kind: str) -> list[tuple[str, str, int]]:
         """(source, strand, depth) for whatever of a kind, such as ``lore``, a story's prompts held."""

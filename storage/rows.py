@@ -55,6 +55,11 @@ def dump_memory(memory: ShortMemory) -> dict[str, Any]:
     return _MEMORY.dump_python(memory, mode="json")  # type: ignore[no-any-return]
 
 
+def load_memory(data: Any) -> ShortMemory:
+    """Short-term memory from JSON data."""
+    return _MEMORY.validate_python(data)
+
+
 def dump_plans(plans: tuple[Plan, ...]) -> list[Any]:
     """Plans as JSON data."""
     return _PLANS.dump_python(plans, mode="json")  # type: ignore[no-any-return]
@@ -101,7 +106,7 @@ def strand_row(strand: Strand) -> StrandRow:
 
 def strand(row: StrandRow) -> Strand:
     """A strand from its row."""
-    memory = None if row.memory is None else _MEMORY.validate_python(row.memory)
+    memory = None if row.memory is None else load_memory(row.memory)
     return Strand(**row.model_dump(exclude={"memory"}), memory=memory)
 
 
@@ -139,7 +144,7 @@ def step(row: StepRow) -> Step:
         plan_origin=Origin(row.plan_origin),
         paragraph=row.paragraph,
         paragraph_origin=Origin(row.paragraph_origin),
-        memory=_MEMORY.validate_python(row.memory),
+        memory=load_memory(row.memory),
         memory_origin=Origin(row.memory_origin),
         added=_NOTES.validate_python(row.added),
         dropped=_DROPPED.validate_python(row.dropped),

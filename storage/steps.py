@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from storyloom.memory.errors import StepConflict, StrandNotFound
+from storyloom.memory.history import StepMeasure
 from storyloom.memory.story import MemoryChange, Origin, Plan, Segment, ShortMemory, Step
 from storyloom.memory.text import count_words
 from storyloom.storage import ancestry, rows
@@ -103,6 +104,19 @@ class Steps:
             found += [
                 rows.memory_change(owner_id, *row)
                 for row in self._session.exec(query.order_by(col(StepRow.depth)))
+            ]
+        return found
+
+    def measures(self, strand_id: str, first: int = 1) -> list[StepMeasure]:
+        """What the steps from ``first`` on through ancestry cost, oldest first; no paragraph is read."""
+        found: list[StepMeasure] = []
+        for owner_id, low, high in _ranges(ancestry.spans(self._session, strand_id), first, None):
+            query = select(StepRow.depth, StepRow.memory, StepRow.seconds, StepRow.completion_tokens).where(
+                StepRow.strand_id == owner_id, col(StepRow.depth).between(low, high)
+            )
+            found += [
+                StepMeasure(depth, count_words(rows.load_memory(memory).text), seconds, tokens)
+                for depth, memory, seconds, tokens in self._session.exec(query.order_by(col(StepRow.depth)))
             ]
         return found
 

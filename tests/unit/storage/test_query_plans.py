@@ -94,6 +94,8 @@ def read(work: UnitOfWork) -> None:
         )
     work.passages.missing_vectors(segments, embedder="e", limit=3)
     work.provenance.get("side", 5)
+    work.provenance.tokens(segments, first=3)
+    work.steps.measures("side", first=3)
     work.neural_states.path("side", first=6, last=6)
     work.neural_states.data(neural_state("side", 6))
     work.revisions.of_story("story0000001")

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from storyloom.memory.errors import StepConflict, StrandNotFound
+from storyloom.memory.history import StepMeasure
 from storyloom.memory.story import Note, Origin, Passage, Plan, Segment, ShortMemory, Step, Story, Strand
 from storyloom.memory.text import count_words
 from storyloom.storage.database import Database
@@ -110,6 +111,16 @@ def test_recent_plans_are_the_followed_ones_newest_first(database: Database, new
         work.steps.append(new_step("side", 7, plan="The last plan"))
         assert work.steps.recent_plans("side", 4) == ["The last plan", "Plan 6", "Plan 5", "Plan 4"]
         assert len(work.steps.recent_plans("side", 100)) == 7
+
+
+@pytest.mark.usefixtures("forked")
+def test_measures_are_told_through_ancestry(database: Database) -> None:
+    with database.unit_of_work(write=False) as work:
+        whole = work.steps.measures("side")
+        assert whole == [
+            StepMeasure(depth, memory_words=4, seconds=1.25, completion_tokens=130) for depth in range(1, 7)
+        ]
+        assert work.steps.measures("side", first=4) == whole[3:]
 
 
 @pytest.mark.usefixtures("forked")
