@@ -1,6 +1,5 @@
 """How a paragraph was made, and what the paragraphs of a strand cost: everything that was kept of it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from storyloom.app.prompt_pieces import Piece, pieces
@@ -102,7 +101,7 @@ class Inspecting:
             return (Piece(call.prompt),), False
         return found, True
 
-    def _pieces(self, provenance: Provenance) -> Sequence[Piece] | None:
+    def _pieces(self, provenance: Provenance) -> tuple[Piece, ...] | None:
         if provenance.weaving is None:
             return None
         try:

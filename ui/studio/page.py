@@ -8,7 +8,15 @@ from typing import Any, Protocol
 import gradio as gr
 
 from storyloom.memory.errors import StoryloomError
-from storyloom.ui.studio import batch_tab, library_view, machine_tab, new_story_tab, write_html, write_view
+from storyloom.ui.studio import (
+    batch_tab,
+    inspect_tab,
+    library_view,
+    machine_tab,
+    new_story_tab,
+    write_html,
+    write_view,
+)
 from storyloom.ui.studio import library as stories_tab
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.wiring import EACH, QUIET, Frame, Houses, Wiring
@@ -55,7 +63,8 @@ class TabModule(Protocol):
         """Let every part call its handler; ``tab.select`` comes when it is opened."""
 
 
-TABS: tuple[TabModule, ...] = ()
+# Beside Write, where a story is open.
+TABS: tuple[TabModule, ...] = (inspect_tab,)
 # Beside the list of stories, where none is open.
 HOME_TABS: tuple[TabModule, ...] = (new_story_tab, batch_tab, machine_tab)
 

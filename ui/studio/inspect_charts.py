@@ -1,0 +1,119 @@
+"""Charts over a story's paragraphs as inline SVG, each made by a pure function of its moments."""
+
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+
+from storyloom.app.inspecting import History
+from storyloom.memory.history import Moment
+from storyloom.ui.studio.inspect_html import legend
+from storyloom.ui.studio.slots import slot_class, slot_title
+
+# A chart's own units: the drawing is stretched to the width of the page.
+_STEP, _BAR, _HEIGHT = 10, 8, 100
+_LEAST_STEPS = 30  # a few bars don't grow to blocks
+
+
+def charts(history: History) -> str:
+    """All charts, and what they leave out."""
+    moments = history.moments
+    if not moments:
+        return ""
+    shown = ""
+    if len(moments) < history.last:
+        shown = f'<p class="quiet">The last {len(moments):,} of {history.last:,} paragraphs are shown.</p>'
+    return (
+        f"<h3>Over the story</h3>{shown}{budget(moments)}"
+        + bars("Short-term memory", "words", moments, lambda one: one.memory_words)
+        + reach(moments)
+        + bars("Time a paragraph took", "seconds", moments, lambda one: one.seconds)
+        + bars("Speed", "tokens a second", moments, lambda one: one.tokens_a_second)
+    )
+
+
+def budget(moments: Sequence[Moment]) -> str:
+    """Each prompt as a bar of its slots, one upon the other."""
+    most = max(max(sum(one.slots.values()) + one.template_tokens for one in moments), 1)
+    drawn = "".join(_column(place, one, most) for place, one in enumerate(moments))
+    slots = dict.fromkeys(slot for one in moments for slot in one.slots)
+    room = max(one.budget for one in moments)
+    within = f", of {room:,} that there is room for" if room else ""
+    last = moments[-1]
+    told = f"paragraph {last.depth} has {sum(last.slots.values()) + last.template_tokens:,}"
+    return _figure(
+        "The prompt", f"{most:,} tokens at most{within}", told, moments, drawn, legend(slots, "the template")
+    )
+
+
+def bars(title: str, unit: str, moments: Sequence[Moment], value: Callable[[Moment], float]) -> str:
+    """A bar a paragraph."""
+    values = [value(one) for one in moments]
+    most = max(*values, 0.0) or 1.0
+    drawn = "".join(
+        _group(place, one, f"{_number(size)} {unit}", [_rect(place, 0, size / most, "bar")])
+        for place, (one, size) in enumerate(zip(moments, values, strict=True))
+    )
+    told = f"paragraph {moments[-1].depth} has {_number(values[-1])}"
+    return _figure(title, f"{_number(max(values))} {unit} at most", told, moments, drawn)
+
+
+def reach(moments: Sequence[Moment]) -> str:
+    """How far back what was recalled lies: a mark an item, and a line to the farthest."""
+    most = max(one.reach for one in moments)
+    if not most:
+        return (
+            '<figure><figcaption><b>Recall</b><span class="quiet">Nothing was recalled yet.</span>'
+            "</figcaption></figure>"
+        )
+    drawn = "".join(_reaches(place, one, most) for place, one in enumerate(moments) if one.recalled)
+    told = f"paragraph {moments[-1].depth} reaches {moments[-1].reach:,} back"
+    return _figure("Recall", f"reaches {most:,} paragraphs back at most", told, moments, drawn)
+
+
+def _column(place: int, moment: Moment, most: int) -> str:
+    below, rects, told = 0, [], []
+    for slot, tokens in (*moment.slots.items(), ("", moment.template_tokens)):
+        kind = slot_class(slot) if slot else "slot-none"
+        rects.append(_rect(place, below / most, tokens / most, kind))
+        told.append(f"{escape(slot_title(slot)) if slot else 'template'} {tokens:,}")
+        below += tokens
+    return _group(place, moment, f"{below:,} tokens ({', '.join(told)})", rects)
+
+
+def _reaches(place: int, moment: Moment, most: int) -> str:
+    marks = [_rect(place, (moment.depth - depth) / most - 0.03, 0.03, "mark") for depth in moment.recalled]
+    told = f"recalls {', '.join(f'paragraph {depth}' for depth in sorted(moment.recalled))}"
+    return _group(place, moment, told, [_rect(place, 0, moment.reach / most, "stem"), *marks])
+
+
+def _group(place: int, moment: Moment, told: str, rects: Iterable[str]) -> str:
+    """A paragraph's part of a drawing: a click opens the paragraph, and resting on it tells the numbers."""
+    whole = f'<rect class="hit" x="{place * _STEP}" y="0" width="{_STEP}" height="{_HEIGHT}"/>'
+    return (
+        f'<g data-pick data-depth="{moment.depth}"><title>Paragraph {moment.depth}: {told}</title>'
+        f"{''.join(rects)}{whole}</g>"
+    )
+
+
+def _rect(place: int, below: float, height: float, kind: str) -> str:
+    """A bar between two heights, both as shares of the drawing."""
+    below, height = max(0.0, below) * _HEIGHT, height * _HEIGHT
+    return (
+        f'<rect class="{kind}" x="{place * _STEP + (_STEP - _BAR) / 2:g}" y="{_HEIGHT - below - height:.2f}" '
+        f'width="{_BAR}" height="{height:.2f}"/>'
+    )
+
+
+def _figure(title: str, scale: str, told: str, moments: Sequence[Moment], drawn: str, below: str = "") -> str:
+    """A drawing with what its height and its width mean."""
+    width = max(len(moments), _LEAST_STEPS) * _STEP
+    last = f"<span>paragraph {moments[-1].depth:,}</span>" if len(moments) >= _LEAST_STEPS else ""
+    return (
+        f'<figure><figcaption><b>{title}</b><span class="quiet">{scale}</span></figcaption>'
+        f'<svg viewBox="0 0 {width} {_HEIGHT}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{title}: {scale}; {told}.">{drawn}</svg>'
+        f'<div class="axis"><span>paragraph {moments[0].depth:,}</span>{last}</div>{below}</figure>'
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:,.1f}"
