@@ -25,6 +25,7 @@ from storyloom.app.remembering import Remembering
 from storyloom.app.sampling import sampling_of
 from storyloom.app.shelf import Shelf, new_id
 from storyloom.app.story_settings import StorySettings
+from storyloom.app.strands import Strands
 from storyloom.memory.errors import InvalidText
 from storyloom.memory.neural import NeuralState
 from storyloom.memory.story import Job, Progress, Provenance, Step, Story, StorySummary, Strand
@@ -57,6 +58,7 @@ class Studio:
         rebuilding: what is stale made again.
         influence: what each remembered item did to a paragraph.
         inspecting: how a paragraph was made, and what the paragraphs cost.
+        strands: a story's strands as a tree, side by side, and by name.
         settings: a story's own settings.
         lore: its lore and characters.
         drafts: stories before their first paragraph.
@@ -87,6 +89,7 @@ class Studio:
         self.rebuilding = Rebuilding(shelf, castings, embedding, recurrence.neural)
         self.influence = Influence(shelf, castings.templates, castings.scorer)
         self.inspecting = Inspecting(shelf, castings.templates)
+        self.strands = Strands(shelf)
 
     def of_owner(self, owner: str) -> "Studio":
         """The same use cases for somebody else's stories; database and engines are shared."""

@@ -105,6 +105,15 @@ class Strands:
         self._row(strand_id).memory = None if memory is None else rows.dump_memory(memory)
         self._session.flush()
 
+    def set_name(self, strand_id: str, name: str) -> None:
+        """Name a strand; an empty name is none.
+
+        Raises:
+            StrandNotFound: there is no such strand.
+        """
+        self._row(strand_id).name = name
+        self._session.flush()
+
     def step_counts(self, story_id: str) -> dict[str, int]:
         """How many steps of its own each of the story's strands has."""
         query = (

@@ -25,11 +25,12 @@ NONE_YET = '<p class="quiet">No paragraph yet: the first one can be looked into 
 def paragraph(found: Inspection) -> str:
     """A paragraph, what it was planned to be, and how it was drawn."""
     step = found.step
-    edited = " It was edited by hand since." if step.paragraph_origin is Origin.PERSON else ""
+    is_edited = step.paragraph_origin is Origin.PERSON
+    edited = '<p class="quiet">It was edited by hand since.</p>' if is_edited else ""
     text = "".join(f'<p dir="auto">{escape(part)}</p>' for part in step.paragraph.split("\n") if part.strip())
     return (
         f'<h2>Paragraph {step.depth} <span class="quiet">of {found.last:,}</span></h2>'
-        f'<div class="prose">{text}</div>{f"<p class=quiet>{edited}</p>" if edited else ""}'
+        f'<div class="text">{text}</div>{edited}'
         f'<dl class="facts">{_facts(step)}</dl>'
     )
 
@@ -59,7 +60,7 @@ def effects(found: Explanation) -> str:
     likelihood = found.likelihood
     told = (
         f"With its whole prompt paragraph {found.depth} has a log-probability of "
-        f"{likelihood.log_probability:.1f} nats over {likelihood.tokens:,} tokens, by {found.model}."
+        f"{_signed(likelihood.log_probability, 1)} nats over {likelihood.tokens:,} tokens, by {found.model}."
     )
     edited = " It was edited by hand: it is scored as it stands." if found.is_edited else ""
     if not found.effects:
@@ -202,14 +203,19 @@ def _call(call: Call, *, is_first: bool) -> str:
 def _effect(effect: Effect, most: float) -> str:
     width = abs(effect.change) / most * 50
     start = 50 if effect.change >= 0 else 50 - width
-    kind = "for" if effect.change >= 0 else "against"
+    kind, sign = ("for", "+") if effect.change >= 0 else ("against", "")
     record = effect.record
     return (
         f'<li><svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect class="{kind}" '
         f'x="{start:.2f}" y="0" width="{width:.2f}" height="8"/><line x1="50" x2="50" y1="0" y2="8"/></svg>'
-        f"<b>{f'{effect.change:+.2f}'.replace('-', '−')} nats</b> <span>{escape(slot_title(record.slot))}, "
+        f"<b>{sign}{_signed(effect.change, 2)} nats</b> "
+        f"<span>{escape(slot_title(record.slot))}, "
         f'{_source(record)}</span><p dir="auto">{escape(_beginning(record.text))}</p></li>'
     )
+
+
+def _signed(value: float, places: int) -> str:
+    return f"{value:.{places}f}".replace("-", "−")
 
 
 def _beginning(text: str) -> str:

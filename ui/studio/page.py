@@ -13,6 +13,7 @@ from storyloom.ui.studio import (
     inspect_tab,
     library_view,
     machine_tab,
+    map_tab,
     new_story_tab,
     write_html,
     write_view,
@@ -64,7 +65,7 @@ class TabModule(Protocol):
 
 
 # Beside Write, where a story is open.
-TABS: tuple[TabModule, ...] = (inspect_tab,)
+TABS: tuple[TabModule, ...] = (inspect_tab, map_tab)
 # Beside the list of stories, where none is open.
 HOME_TABS: tuple[TabModule, ...] = (new_story_tab, batch_tab, machine_tab)
 

@@ -327,6 +327,11 @@ def _strands(studio: Studio, story_id: str) -> tuple[tuple[str, str], ...]:
     return tuple((_strand_name(strand, depth), strand.id) for strand, depth in studio.branches(story_id))
 
 
+def strand_title(strand: Strand) -> str:
+    """What a strand is called on the page."""
+    return strand.name or (f"From paragraph {strand.fork_depth}" if strand.parent_id else "The story")
+
+
 def _strand_name(strand: Strand, depth: int) -> str:
-    name = strand.name or (f"From paragraph {strand.fork_depth}" if strand.parent_id else "The story")
+    name = strand_title(strand)
     return f"{name} · {depth} paragraph{'' if depth == 1 else 's'} · {strand.id[:4]}"

@@ -172,7 +172,7 @@ def test_effects_are_bars_to_both_sides_of_a_line() -> None:
     assert '<rect class="for" x="50.00" y="0" width="12.50"' in html
     assert "−4.00 nats" in html
     assert "+1.00 nats" in html
-    assert "-210.2" in html
+    assert "−210.2" in html
     assert "edited by hand" in html
     assert "Nothing remembered" in inspect_html.effects(replace(explained, effects=()))
     assert 'width="0.00"' in inspect_html.effects(replace(explained, effects=(Effect(RECORDS[1], 0.0, 0.0),)))

@@ -1,0 +1,112 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.test_page import begin, branch_from, no_sideways_scroll, write_on, written
+
+pytestmark = pytest.mark.browser
+
+NAME = "The <b>other</b> door"
+
+
+def tree(page: Page) -> None:
+    page.get_by_role("tab", name="Map").click()
+    expect(page.locator("#map-tree svg")).to_be_visible()
+
+
+def forked(page: Page) -> str:
+    """A story of three paragraphs, and a strand open that left it after the first; gives the story's id."""
+    story = begin(page)
+    write_on(page, 2)
+    write_on(page, 3)
+    branch_from(page, 1, last=3)
+    written(page, 1)
+    write_on(page, 2)
+    return story
+
+
+def choose(page: Page, name: str) -> None:
+    page.locator("#map-chosen input").click()
+    page.get_by_role("option", name=name).click()
+
+
+def test_a_strand_is_found_named_and_opened(server: Any, tabs: Any, shots: Path) -> None:
+    page = tabs.open(server.url)
+    story = forked(page)
+    tree(page)
+    rows = page.locator("#map-tree li")
+    expect(rows).to_have_count(2)
+    expect(rows.nth(0)).to_contain_text("3 paragraphs")
+    expect(rows.nth(1)).to_contain_text("2 paragraphs · 1 of its own, from paragraph 1 · open")
+    page.locator("#map-name").get_by_role("textbox").fill(NAME)
+    page.locator("#map-rename").click()
+    expect(rows.nth(1).locator("button")).to_have_text(NAME)
+    expect(page.locator("#map-told")).to_contain_text(NAME)
+    assert NAME in [strand["name"] for strand in server.cli("branches", story)["strands"]]
+    page.screenshot(path=shots / "map-1440.png")
+
+    rows.nth(0).locator("button").click()
+    written(page, 3)
+    tree(page)
+    expect(rows.nth(0)).to_contain_text("open")
+    choose(page, NAME)
+    expect(page.locator("#map-name").get_by_role("textbox")).to_have_value(NAME)
+    page.locator("#map-open").click()
+    written(page, 2)
+    tree(page)
+    page.locator("#map-tree path.hit").first.click(force=True)
+    written(page, 3)
+
+
+def test_two_strands_stand_side_by_side(server: Any, tabs: Any, shots: Path) -> None:
+    page = tabs.open(server.url)
+    forked(page)
+    tree(page)
+    page.locator("#map-compare").click()
+    expect(page.locator("#notice")).to_contain_text("choose another")
+    choose(page, "The story")
+    page.locator("#map-compare").click()
+    expect(page.locator("#map-comparison")).to_contain_text("the same up to paragraph 1")
+    expect(page.locator("#map-comparison h5")).to_have_text(["Paragraph 2", "Paragraph 3"])
+    expect(page.locator("#map-comparison")).to_contain_text("It ends before.")
+    expect(page.locator("#map-more")).to_be_hidden()
+    expect(page.locator("#notice")).to_be_empty()
+    page.locator("#map").screenshot(path=shots / "map-compared-1440.png")
+
+
+def test_more_paragraphs_are_shown_when_asked_for(server: Any, tabs: Any, tmp_path: Path) -> None:
+    file = tmp_path / "long.md"
+    file.write_text("\n\n".join(f"Mara climbs stair {number}. She rests." for number in range(1, 31)))
+    story = server.cli("import", str(file))["story"]["id"]
+    server.cli("branch", story, "--at", "1")
+    page = tabs.open(f"{server.url}?story={story}")
+    tree(page)
+    choose(page, "From paragraph 1")
+    page.locator("#map-compare").click()
+    expect(page.locator("#map-comparison h5")).to_have_count(20)
+    expect(page.locator("#map-comparison")).to_contain_text("Shown up to paragraph 21 of 30.")
+    page.locator("#map-more").click()
+    expect(page.locator("#map-comparison h5")).to_have_count(29)
+    expect(page.locator("#map-more")).to_be_hidden()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_the_map_fits_a_narrow_page(server: Any, tabs: Any, shots: Path, hostile: str, dark: bool) -> None:
+    page = tabs.open(server.url, width=390, height=844, dark=dark)
+    begin(page, hostile)
+    write_on(page, 2)
+    branch_from(page, 1, last=2)
+    written(page, 1)
+    write_on(page, 2)
+    tree(page)
+    page.locator("#map-name").get_by_role("textbox").fill(hostile[:150])
+    page.locator("#map-rename").click()
+    expect(page.locator("#map-tree li").nth(1)).to_contain_text("<script>window.pwned = 1</script>")
+    choose(page, "The story")
+    page.locator("#map-compare").click()
+    expect(page.locator("#map-comparison h5")).to_have_count(1)
+    no_sideways_scroll(page)
+    assert page.evaluate("window.pwned") is None
+    page.locator("#map").screenshot(path=shots / f"map-390-{'dark' if dark else 'light'}.png")

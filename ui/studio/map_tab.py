@@ -1,0 +1,68 @@
+"""The Map tab: the tree of a story's strands, their names, and two of them side by side."""
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from storyloom.ui.studio import map_view
+from storyloom.ui.studio.wiring import PICK, Wiring
+
+ID, TITLE = "map", "Map"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The tab's components, by the name of the value in ``map_view.View`` that they show."""
+
+    tree: gr.HTML
+    strand: gr.Dropdown
+    name: gr.Textbox
+    rename: gr.Button
+    go_to: gr.Button
+    compare: gr.Button
+    told: gr.HTML
+    comparison: gr.HTML
+    compared: gr.State
+    more: gr.Button
+
+
+def build() -> Parts:
+    """Lay the tab out."""
+    with gr.Column(elem_id="map"):
+        tree = gr.HTML(elem_id="map-tree", js_on_load=PICK)
+        with gr.Row(elem_id="map-strand"):
+            strand = gr.Dropdown(label="Strand", elem_id="map-chosen", filterable=False)
+            go_to = gr.Button("Open it", size="sm", elem_id="map-open")
+            compare = gr.Button("Put it beside the open one", size="sm", elem_id="map-compare")
+        with gr.Row(elem_id="map-naming"):
+            name = gr.Textbox(label="Its name", elem_id="map-name")
+            rename = gr.Button("Name it", size="sm", elem_id="map-rename")
+        told = gr.HTML(elem_id="map-told")
+        comparison = gr.HTML(elem_id="map-comparison")
+        more = gr.Button("More", size="sm", visible=False, elem_id="map-more")
+    return Parts(
+        tree=tree,
+        strand=strand,
+        name=name,
+        rename=rename,
+        go_to=go_to,
+        compare=compare,
+        told=told,
+        comparison=comparison,
+        compared=gr.State(("", 0)),
+        more=more,
+    )
+
+
+def connect(parts: Parts, wiring: Wiring, tab: gr.Tab) -> None:
+    """Let every part call its handler."""
+    wiring.on(tab.select, map_view.opened, parts)
+    wiring.on(parts.strand.input, map_view.chosen, parts, parts.strand)
+    picked = wiring.on_pick(parts.tree.click, map_view.picked, parts)
+    went = wiring.on(parts.go_to.click, map_view.go_to, parts, parts.strand)
+    for event in (picked, went):
+        wiring.reopen(event.then)
+    wiring.on(parts.compare.click, map_view.compare, parts, parts.strand)
+    wiring.on(parts.more.click, map_view.more, parts, parts.compared)
+    for event in (parts.rename.click, parts.name.submit):
+        wiring.on(event, map_view.rename, parts, parts.strand, parts.name)
