@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_page import begin, branch_from, no_sideways_scroll, write_on, written
+from tests.browser.test_page import begin, no_sideways_scroll, write_on, written
 
 pytestmark = pytest.mark.browser
 
@@ -16,15 +16,12 @@ def tree(page: Page) -> None:
     expect(page.locator("#map-tree svg")).to_be_visible()
 
 
-def forked(page: Page) -> str:
-    """A story of three paragraphs, and a strand open that left it after the first; gives the story's id."""
-    story = begin(page)
-    write_on(page, 2)
-    write_on(page, 3)
-    branch_from(page, 1, last=3)
+def forked(server: Any, page: Page, story: str) -> None:
+    """Open a strand that left the story after its first paragraph, and write its own second."""
+    strand = server.cli("branch", story, "--at", "1")["strand"]["id"]
+    page.goto(f"{server.url}?story={story}&strand={strand}")
     written(page, 1)
     write_on(page, 2)
-    return story
 
 
 def choose(page: Page, name: str) -> None:
@@ -34,12 +31,15 @@ def choose(page: Page, name: str) -> None:
 
 def test_a_strand_is_found_named_and_opened(server: Any, tabs: Any, shots: Path) -> None:
     page = tabs.open(server.url)
-    story = forked(page)
+    story = begin(page)
+    write_on(page, 2)
+    write_on(page, 3)
+    forked(server, page, story)
     tree(page)
     rows = page.locator("#map-tree li")
     expect(rows).to_have_count(2)
     expect(rows.nth(0)).to_contain_text("3 paragraphs")
-    expect(rows.nth(1)).to_contain_text("2 paragraphs · 1 of its own, from paragraph 1 · open")
+    expect(rows.nth(1)).to_contain_text("open · 2 paragraphs · 1 of its own, from paragraph 1")
     page.locator("#map-name").get_by_role("textbox").fill(NAME)
     page.locator("#map-rename").click()
     expect(rows.nth(1).locator("button")).to_have_text(NAME)
@@ -56,13 +56,17 @@ def test_a_strand_is_found_named_and_opened(server: Any, tabs: Any, shots: Path)
     page.locator("#map-open").click()
     written(page, 2)
     tree(page)
+    expect(rows.nth(1)).to_contain_text("open")  # the tree as it is now, not as it was left
     page.locator("#map-tree path.hit").first.click(force=True)
     written(page, 3)
 
 
 def test_two_strands_stand_side_by_side(server: Any, tabs: Any, shots: Path) -> None:
     page = tabs.open(server.url)
-    forked(page)
+    story = begin(page)
+    write_on(page, 2)
+    write_on(page, 3)
+    forked(server, page, story)
     tree(page)
     page.locator("#map-compare").click()
     expect(page.locator("#notice")).to_contain_text("choose another")
@@ -95,11 +99,9 @@ def test_more_paragraphs_are_shown_when_asked_for(server: Any, tabs: Any, tmp_pa
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_the_map_fits_a_narrow_page(server: Any, tabs: Any, shots: Path, hostile: str, dark: bool) -> None:
     page = tabs.open(server.url, width=390, height=844, dark=dark)
-    begin(page, hostile)
+    story = begin(page, hostile)
     write_on(page, 2)
-    branch_from(page, 1, last=2)
-    written(page, 1)
-    write_on(page, 2)
+    forked(server, page, story)
     tree(page)
     page.locator("#map-name").get_by_role("textbox").fill(hostile[:150])
     page.locator("#map-rename").click()

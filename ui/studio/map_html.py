@@ -17,7 +17,8 @@ def tree(branches: Sequence[Branch], open_id: str) -> str:
     deepest = max((lane.end for lane in lanes), default=0) or 1
     known = {branch.strand.id: branch for branch in branches}
     rows = "".join(_row(known[lane.strand_id], lane.strand_id == open_id) for lane in lanes)
-    drawn = "".join(_lane(lane, deepest, lane.strand_id == open_id) for lane in lanes)
+    upwards = sorted(lanes, key=lambda lane: lane.strand_id == open_id)  # the open one lies above all
+    drawn = "".join(_lane(lane, deepest, lane.strand_id == open_id) for lane in upwards)
     return (
         f'<div class="map" style="--rows: {len(lanes)}"><svg viewBox="0 0 {_WIDTH} {len(lanes) * _ROW}" '
         f'preserveAspectRatio="none" aria-hidden="true">{drawn}</svg><ol>{rows}</ol></div>'
@@ -47,11 +48,9 @@ def _line(branch: Branch) -> Line:
 def _row(branch: Branch, is_open: bool) -> str:
     strand = branch.strand
     here = ' aria-current="true"' if is_open else ""
-    told = [_count(branch.depth)]
+    told = ["open", _count(branch.depth)] if is_open else [_count(branch.depth)]
     if strand.parent_id:
         told.append(f"{branch.own:,} of its own, from paragraph {strand.fork_depth:,}")
-    if is_open:
-        told.append("open")
     return (
         f'<li{here}><button type="button" dir="auto" data-pick data-strand="{escape(strand.id)}">'
         f"{escape(strand_title(strand))}</button><span>{' · '.join(told)}</span></li>"

@@ -120,3 +120,14 @@ def test_memory_is_set_and_cleared(database: Database, story: Story) -> None:
         work.commit()
     with database.unit_of_work(write=False) as work:
         assert work.strands.main(story.id) == replace(strand, memory=None)
+
+
+def test_a_strand_is_named_and_loses_its_name(database: Database, story: Story) -> None:
+    for name in ("The other door", ""):
+        with database.unit_of_work() as work:
+            work.strands.set_name("main", name)
+            work.commit()
+        with database.unit_of_work(write=False) as work:
+            assert work.strands.main(story.id).name == name
+    with database.unit_of_work() as work, pytest.raises(StrandNotFound):
+        work.strands.set_name("nothing-like-it", "x")

@@ -20,8 +20,10 @@ def test_a_strand_is_a_row_and_a_line_from_its_fork() -> None:
         in html
     )
     assert html.index("The story") < html.index("The other door")
-    assert "3 paragraphs · 1 of its own, from paragraph 2 · open" in html
+    assert "open · 3 paragraphs · 1 of its own, from paragraph 2" in html
     assert html.count('aria-current="true"') == 1
+    main_open = map_html.tree([Branch(MAIN, 4, 4), Branch(SIDE, 3, 1)], "main")
+    assert main_open.index('<g data-pick data-strand="side">') < main_open.index('<g class="open"')
 
 
 def test_a_story_without_a_paragraph_is_a_dot() -> None:
