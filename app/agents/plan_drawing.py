@@ -111,6 +111,7 @@ class PlanDrawer:
             told=situation.told,
             examples=joined(message.content for message in shown),
             recent=recent,
+            to_reader=situation.mode is Mode.FICTION,
         )
         gathering = Gathering(rules)
         openers = self._openers(situation, seed)
@@ -124,15 +125,19 @@ class PlanDrawer:
 
     def _openers(self, situation: Situation, place: int) -> Iterator[str]:
         """First words of plans, without end; empty where nothing can be put in the model's mouth."""
-        lines = [""]
-        if situation.people and "prefill" in self._model.features and situation.mode is not Mode.DOCUMENT:
-            text = self._templates.text(
-                "planner_openers", names=list(situation.people), language=situation.language
-            )
-            lines = [line.strip() for line in text.splitlines() if line.strip()] or lines
+        text = self._opening_lines(situation) if "prefill" in self._model.features else ""
+        lines = [line.strip() for line in text.splitlines() if line.strip()] or [""]
         while True:
             yield lines[place % len(lines)]
             place += _stride(len(lines))
+
+    def _opening_lines(self, situation: Situation) -> str:
+        if situation.mode is Mode.FICTION:
+            return self._templates.text("planner_actions", language=situation.language)
+        if situation.people and situation.mode is not Mode.DOCUMENT:
+            names = list(situation.people)
+            return self._templates.text("planner_openers", names=names, language=situation.language)
+        return ""
 
     def _prompt(self, situation: Situation, opener: str) -> tuple[Message, ...]:
         return self._templates.messages(

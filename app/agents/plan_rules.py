@@ -48,6 +48,7 @@ class PlanRules:
         examples: what the prompt shows as examples; a plan must not be taken from them.
         recent: plans chosen lately, newest first.
         siblings: plans accepted for this step so far.
+        to_reader: a plan is what the reader does, told to the reader; else it may not speak to one.
     """
 
     language: str
@@ -55,6 +56,7 @@ class PlanRules:
     examples: str
     recent: Sequence[str]
     siblings: list[str] = field(default_factory=list)
+    to_reader: bool = False
 
     def objection(self, plan: str, opening: str = "") -> str:
         """Why a sentence can't be a plan; empty when it can.
@@ -86,6 +88,7 @@ class PlanRules:
         objections = {
             "too short": len(tokens) < LEAST_WORDS,
             "too long": len(tokens) > MOST_WORDS,
+            "not what the reader does": self.to_reader and self._speaks_to_reader(tokens) is False,
             "breaks off": not is_finished(plan) or plan.endswith(("?", "…", "...")),
             "talks about the text": cut_at_break(plan, self.language) != plan,
             "repeats itself": rep(tokens, _REPEATED) > 0,
@@ -95,13 +98,16 @@ class PlanRules:
 
     def _tone(self, plan: str, tokens: Sequence[str]) -> str:
         """What is wrong with a plan however it goes on."""
-        to_reader = self.language.startswith("en") and not {"you", "your"}.isdisjoint(tokens)
         objections = {
             "speech": not set(plan).isdisjoint(_QUOTES) or is_first_person(plan, self.language),
-            "speaks to the reader": to_reader,
+            "speaks to the reader": not self.to_reader and self._speaks_to_reader(tokens) is True,
             "vague": not _VAGUE.get(self.language[:2], frozenset()).isdisjoint(tokens),
         }
         return next((reason for reason, applies in objections.items() if applies), "")
+
+    def _speaks_to_reader(self, tokens: Sequence[str]) -> bool | None:
+        """Whether it says "you"; None in a language whose words for that aren't known."""
+        return not {"you", "your"}.isdisjoint(tokens) if self.language.startswith("en") else None
 
     def _novelty(self, plan: str) -> str:
         if _share(plan, self.told, 4) > _MOST_RETOLD:

@@ -150,7 +150,7 @@ class Planner:
         lines: list[str] = []
         calls: list[Call] = []
         people = cast([about.premise], about.language, limit=_PEOPLE)
-        if not people and about.mode is not Mode.DOCUMENT:
+        if not people and about.mode is Mode.NOVEL:
             people, calls = self._named(about, seed)
         for line in range(count):
             situation = Situation(

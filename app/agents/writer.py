@@ -23,6 +23,8 @@ from storyloom.memory.story import Call, Mode, Origin, SlotRecord, Weaving
 from storyloom.memory.text import clean, count_words, joined
 
 _LEAST_SHARE = 0.4
+# How a paragraph speaks to the reader from its first word on, where the model can be given one.
+_TO_READER = {"en": "You"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +169,7 @@ class Writer:
             known_script=scene.depth > 1,
             new_names=self._profile.new_names if is_tale else words,
             first_person=any_person or is_first_person(told, story.language),
-            second_person=any_person or is_second_person(told, story.language),
+            second_person=any_person or story.mode is Mode.FICTION or is_second_person(told, story.language),
             enough_words=words,
             least_words=round(words * _LEAST_SHARE),
         )
@@ -183,10 +185,12 @@ def _longest(answers: Sequence[Answer], opening: str, language: str) -> str:
 def _opening(scene: Scene) -> str:
     """The first name in the plan that the paragraph before didn't open with, else one of the cast.
 
-    More of the plan would bring its tense along, and with it the voice of a summary. Empty where
+    What the reader plays is told to the reader, whatever the names. More of the plan would bring its tense along, and with it the voice of a summary. Empty where
     nothing can be told to be a name.
     """
     story = scene.story
+    if story.mode is Mode.FICTION:
+        return _TO_READER.get(story.language[:2], "")
     if story.mode is Mode.DOCUMENT or is_first_person(scene.last, story.language):
         return ""
     told = joined([story.premise, story.outline, scene.memory.text, scene.last])
