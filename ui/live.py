@@ -1,13 +1,12 @@
 """Progress on a terminal: the paragraph at hand streams in place, and stands when it is committed."""
 
-import time
-
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from storyloom.app.events import Stage
 from storyloom.memory.story import Step, Story
+from storyloom.ui.meter import Meter
 from storyloom.ui.output import printable
 from storyloom.ui.progress import Progress
 from storyloom.ui.stopping import Stop
@@ -109,15 +108,12 @@ class Draft:
         self.is_streaming = False
         self._plan = plan
         self._text = ""
-        self._pieces = 0
-        self._first = self._last = 0.0
+        self._meter = Meter()
 
     def add(self, text: str) -> None:
         """A piece came."""
         self._text += text
-        self._pieces += 1
-        self._last = time.monotonic()
-        self._first = self._first or self._last
+        self._meter.add()
 
     def restart(self) -> None:
         """The text so far was thrown away; the speed is still worth knowing."""
@@ -125,9 +121,8 @@ class Draft:
 
     @property
     def speed(self) -> float:
-        """Pieces a second since the first one came; with local models a piece is a token."""
-        seconds = self._last - self._first
-        return (self._pieces - 1) / seconds if seconds > 0 else 0.0
+        """Tokens a second, as far as is known."""
+        return self._meter.speed
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> "list[RenderableType]":
         """The newest lines of the text that fit, under the plan and over the status."""

@@ -185,8 +185,8 @@ def _longest(answers: Sequence[Answer], opening: str, language: str) -> str:
 def _opening(scene: Scene) -> str:
     """The first name in the plan that the paragraph before didn't open with, else one of the cast.
 
-    What the reader plays is told to the reader, whatever the names. More of the plan would bring its tense along, and with it the voice of a summary. Empty where
-    nothing can be told to be a name.
+    More of the plan would bring its tense along, and with it the voice of a summary. What a reader plays
+    is told to the reader instead. Empty where nothing can be told to be a name.
     """
     story = scene.story
     if story.mode is Mode.FICTION:

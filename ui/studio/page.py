@@ -15,6 +15,7 @@ from storyloom.ui.studio import (
     machine_tab,
     map_tab,
     new_story_tab,
+    play_tab,
     write_html,
     write_view,
 )
@@ -65,7 +66,7 @@ class TabModule(Protocol):
 
 
 # Beside Write, where a story is open.
-TABS: tuple[TabModule, ...] = (inspect_tab, map_tab)
+TABS: tuple[TabModule, ...] = (play_tab, inspect_tab, map_tab)
 # Beside the list of stories, where none is open.
 HOME_TABS: tuple[TabModule, ...] = (new_story_tab, batch_tab, machine_tab)
 
@@ -82,6 +83,7 @@ class Parts:
     text: gr.HTML
     draft: gr.HTML
     status: gr.HTML
+    gauge: gr.HTML
     notice: gr.HTML
     cut_off: gr.HTML
     plans: gr.Radio
@@ -156,6 +158,7 @@ def _write(made: dict[str, Any]) -> None:
             _margin(made)
     with gr.Row(elem_id="bar"):
         made["status"] = gr.HTML(elem_id="status")
+        made["gauge"] = gr.HTML(elem_id="gauge")
         made["stop"] = gr.Button("Stop", elem_id="stop", visible=False)
         made["write"] = gr.Button("Write on", elem_id="write", variant="primary")
 
@@ -259,7 +262,7 @@ class _Writing:
 
     def reopen_at(self, event: Callable[..., Any]) -> Any:
         """At an event: show the place again, as it stands in the database."""
-        return self.on_each(event, write_view.reopened, self._parts.place)
+        return self.on_each(event, write_view.reopened, self._parts.place, self._parts.memory)
 
     def watch_at(self, event: Callable[..., Any]) -> None:
         """At an event: follow what is being written, and settle when it has ended."""
@@ -304,7 +307,7 @@ class _Writing:
 
 
 _PLAIN = (
-    "place", "address", "attached", "masthead", "text", "draft", "status", "notice", "cut_off",
+    "place", "address", "attached", "masthead", "text", "draft", "status", "gauge", "notice", "cut_off",
     "own_plan", "memory", "memory_note", "memory_change", "provenance", "about",
 )  # fmt: skip
 
@@ -316,7 +319,7 @@ def shown(view: View, parts: Parts) -> dict[Any, Any]:
     }
     if view.is_open is not None:
         changes[parts.library] = gr.update(visible=not view.is_open)
-        changes[parts.tabs] = gr.update(visible=view.is_open)
+        changes[parts.tabs] = gr.update(visible=view.is_open, **({"selected": view.tab} if view.tab else {}))
     if view.busy is not None:
         changes.update(_busy(view.busy, parts))
     if view.has_earlier is not None:

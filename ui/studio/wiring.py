@@ -6,7 +6,7 @@ dataclass: each of its fields has the name of a component in the tab's ``Parts``
 of values.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -104,6 +104,19 @@ class Wiring:
             return self._told(lambda house: handler(house, place, picked, *values), parts, request)
 
         return event(handle, [self._frame.place, *inputs], self._outputs(parts), **QUIET, **EACH)
+
+    def on_stream(
+        self, event: Callable[..., Any], handler: Callable[..., Any], parts: Any, *inputs: Any
+    ) -> Any:
+        """At an event: show each view that the asynchronous generator ``handler`` yields; else as ``on``."""
+
+        async def handle(request: gr.Request, place: Place, *values: Any) -> AsyncIterator[dict[Any, Any]]:
+            # Gradio empties the outputs of a generator that yields nothing.
+            yield {self._frame.notice: gr.skip()}
+            async for view in handler(self._houses(request.username), place, *values):
+                yield self._shown(view, parts)
+
+        return event(handle, [self._frame.place, *inputs], self._outputs(parts), **QUIET)
 
     def _outputs(self, parts: Any) -> list[Any]:
         frame = self._frame

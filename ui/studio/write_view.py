@@ -4,35 +4,21 @@ Every handler takes the house it works for and the place it was called from, and
 the values that change. What a handler leaves ``None`` stays as it is on the page.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from storyloom.app.beginning import Beginning
-from storyloom.app.events import Stage
 from storyloom.app.recurrence import Wish
 from storyloom.app.studio import Studio, Written
 from storyloom.memory.errors import StoryNotFound, StrandNotFound
 from storyloom.memory.story import Job, Mode, Strand
-from storyloom.ui.studio import write_html
+from storyloom.ui.studio import following, gauge_html, write_html
 from storyloom.ui.studio.place import WINDOW, House, Place
 from storyloom.ui.studio.writers import Progress
 
-# Ten looks a second at what has come: smooth to read, and little to send.
-_LOOK_SECONDS = 0.1
 # A text that can't be taken is refused at once: the page then stays as it is, the text in its box.
 _REFUSED_SECONDS = 0.2
-_DOING: Mapping[Stage, str] = {
-    "loading": "Waking the model…",
-    "waiting": "Waiting: this strand is being written elsewhere…",
-    "outlining": "Finding a title and an outline…",
-    "planning": "Thinking of what could come next…",
-    "recalling": "Looking back through the story…",
-    "writing": "Writing paragraph {depth}…",
-    "remembering": "Noting what happened…",
-    "saving": "Saving…",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +29,14 @@ class View:
     address: str | None = None
     attached: str | None = None
     is_open: bool | None = None
+    tab: str | None = None
     busy: bool | None = None
     masthead: str | None = None
     text: str | None = None
     has_earlier: bool | None = None
     draft: str | None = None
     status: str | None = None
+    gauge: str | None = None
     notice: str | None = None
     cut_off: str | None = None
     plans: tuple[str, ...] | None = None
@@ -67,7 +55,8 @@ def arrive(house: House, query: Mapping[str, str]) -> View:
     if not query.get("story"):
         return library()
     try:
-        return _attached(opened(house, Place(query["story"], query.get("strand", ""))))
+        view = _attached(opened(house, Place(query["story"], query.get("strand", ""))))
+        return replace(view, tab=_tab(house.studio.show(query["story"], last=1).story.mode))
     except (StoryNotFound, StrandNotFound) as error:
         return replace(library(), notice=write_html.notice(str(error)))
 
@@ -82,6 +71,7 @@ def library() -> View:
         masthead=write_html.masthead(),
         draft="",
         status="",
+        gauge="",
         notice="",
     )
 
@@ -107,6 +97,7 @@ def opened(house: House, place: Place) -> View:
         has_earlier=bool(steps) and steps[0].depth > 1,
         draft="",
         status="",
+        gauge="" if writing else _budget(studio, written),
         notice="",
         cut_off="" if writing else write_html.cut_off(_latest(interrupted)),
         plans=tuple(plan.text for plan in last.plans) if last else (),
@@ -120,9 +111,12 @@ def opened(house: House, place: Place) -> View:
     )
 
 
-def reopened(house: House, place: Place) -> View:
-    """The same place, after another tab has changed the story or the strand."""
-    return _attached(opened(house, place)) if place.story_id else View()
+def reopened(house: House, place: Place, memory: str) -> View:
+    """The same place, after another tab has changed the story or the strand; what it told still stands."""
+    if not place.story_id:
+        return View()
+    view = replace(_attached(opened(house, place)), notice=None)
+    return _with_memory_edit(view, place, memory)
 
 
 def begin(house: House, premise: str, title: str, mode: str) -> View:
@@ -134,6 +128,7 @@ def begin(house: House, premise: str, title: str, mode: str) -> View:
     return View(
         place=Place(writing_id=writing.id),
         is_open=True,
+        tab=_tab(mode),
         busy=True,
         masthead=write_html.masthead(title),
         text=write_html.document(title, (), ""),
@@ -147,7 +142,8 @@ def begin(house: House, premise: str, title: str, mode: str) -> View:
         about="",
         memory_change="",
         provenance="",
-        status=write_html.status(_DOING["loading"]),
+        status=write_html.status(following.doing(Progress())),
+        gauge="",
         notice="",
     )
 
@@ -170,7 +166,8 @@ def go_on(house: House, place: Place, choice: int, own_plan: str) -> View:
         place=replace(place, writing_id=writing.id),
         busy=True,
         draft=write_html.draft(""),
-        status=write_html.status(_DOING["loading"]),
+        status=write_html.status(following.doing(Progress())),
+        gauge="",
         notice="",
         cut_off="",
         own_plan="",
@@ -191,20 +188,13 @@ async def follow(house: House, place: Place) -> AsyncIterator[View]:
 
     When another page's paragraph comes next on the same strand, that is followed too.
     """
-    writing = house.writers.get(place.writing_id)
-    while writing is not None:
-        seen: Progress | None = None
-        while not writing.done:
-            now = writing.progress
-            if now != seen:
-                yield _moment(seen, now)
-                seen = now
-            await asyncio.sleep(_LOOK_SECONDS)
-        writing = house.writers.of_strand(writing.progress.strand_id)
-        if writing is not None:
-            place = replace(place, writing_id=writing.id)
-            so_far = opened(house, place)
-            yield View(place=place, text=so_far.text, has_earlier=so_far.has_earlier)
+    async for look in following.looks(house.writers, place.writing_id):
+        if look.now is not None:
+            yield _moment(look, look.now)
+            continue
+        place = replace(place, writing_id=look.writing_id)
+        so_far = opened(house, place)
+        yield View(place=place, text=so_far.text, has_earlier=so_far.has_earlier)
 
 
 def settle(house: House, place: Place, memory: str, own_plan: str) -> View:
@@ -227,15 +217,17 @@ def settle(house: House, place: Place, memory: str, own_plan: str) -> View:
     after = opened(house, replace(place, story_id=progress.story_id, strand_id=progress.strand_id))
     unspent = writing.wish.plan if writing.error and not own_plan.strip() else None
     view = replace(after, busy=False, notice=told, own_plan=unspent)
+    return _with_memory_edit(view, place, memory)
+
+
+def _with_memory_edit(view: View, place: Place, memory: str) -> View:
+    """The view, but for a memory box whose edit isn't saved yet: that stays in it."""
     if not place.story_id or memory == place.memory:
         return view
-    return replace(
-        view,
-        memory=None,
-        memory_note=write_html.notice(
-            "Your edit isn't saved yet, and the story's memory has changed since. Saving replaces it."
-        ),
+    note = write_html.notice(
+        "Your edit isn't saved yet, and the story's memory has changed since. Saving replaces it."
     )
+    return replace(view, memory=None, memory_note=note if view.memory != place.memory else None)
 
 
 def save_memory(house: House, place: Place, text: str) -> View:
@@ -295,17 +287,17 @@ def _attached(view: View) -> View:
     return replace(view, attached=view.place.writing_id if view.place else "")
 
 
-def _moment(seen: Progress | None, now: Progress) -> View:
+def _moment(look: following.Look, now: Progress) -> View:
     """What changed between two looks; a new story has a name of its own only at a later one."""
+    seen = look.seen
     named = now.title if seen is None or now.title != seen.title else ""
-    doing = seen is None or (now.stage, now.depth) != (seen.stage, seen.depth)
-    drafted = seen is None or (now.text, now.plan) != (seen.text, seen.plan)
     return View(
         address=urlencode({"story": now.story_id}) if named else None,
         masthead=write_html.masthead(named) if named else None,
         text=write_html.document(named, (), "") if named else None,
-        draft=write_html.draft(now.text, now.plan) if drafted else None,
-        status=write_html.status(_DOING[now.stage].format(depth=now.depth)) if doing else None,
+        draft=write_html.draft(now.text, now.plan) if look.is_other_draft else None,
+        status=write_html.status(following.doing(now)) if look.is_other_stage else None,
+        gauge=gauge_html.speed(now.speed) if look.is_other_draft else None,
     )
 
 
@@ -316,6 +308,18 @@ def _offered(house: House, place: Place) -> Job | None:
 
 def _latest(jobs: list[Job]) -> Job | None:
     return max(jobs, key=lambda job: job.created_at, default=None)
+
+
+def _budget(studio: Studio, written: Written) -> str:
+    if not written.steps:
+        return ""
+    record = studio.provenance(written.story.id, written.steps[-1].depth, written.strand.id)
+    return gauge_html.budget(record.weaving)
+
+
+def _tab(mode: str) -> str:
+    """The tab that a story opens with."""
+    return "play" if mode == Mode.FICTION else "write"
 
 
 def _depth(written: Written) -> int:

@@ -17,6 +17,7 @@ from storyloom.app.recurrence import Wish
 from storyloom.app.studio import Studio
 from storyloom.memory.errors import StoryloomError
 from storyloom.memory.story import Story
+from storyloom.ui.meter import Meter
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Progress:
         strand_id: the strand, once it is known.
         title: a new story's title, once it has one.
         plan: what shall happen in the paragraph, once that is decided.
+        speed: tokens a second; 0 before it is known.
     """
 
     stage: Stage = "loading"
@@ -50,6 +52,7 @@ class Progress:
     strand_id: str = ""
     title: str = ""
     plan: str = ""
+    speed: float = 0.0
 
 
 class Writing(Listener):
@@ -58,7 +61,8 @@ class Writing(Listener):
     def __init__(self, *, story_id: str = "", strand_id: str = "", wish: Wish | None = None) -> None:
         self.id = secrets.token_hex(8)
         self.wish = wish or Wish()
-        self.progress = Progress(story_id=story_id, strand_id=strand_id)
+        self.progress = Progress(story_id=story_id, strand_id=strand_id, plan=self.wish.plan)
+        self._meter = Meter()
         self._stop = threading.Event()
         self._result: Future[None] | None = None
 
@@ -110,7 +114,8 @@ class Writing(Listener):
 
     def on_text(self, text: str) -> None:
         """The next words."""
-        self._show(text=self.progress.text + text)
+        self._meter.add()
+        self._show(text=self.progress.text + text, speed=self._meter.speed)
 
     def on_redraw(self, reason: str) -> None:  # noqa: ARG002  (the reason stands in the provenance)
         """The words so far were thrown away."""

@@ -79,7 +79,7 @@ def test_speed_is_pieces_a_second() -> None:
     assert draft.speed == 0.0
     draft.add("Mara")
     assert draft.speed == 0.0
-    draft._first -= 2.0
+    draft._meter._first -= 2.0
     draft.add(" knocked")
     assert 0.4 < draft.speed <= 0.5
 

@@ -48,7 +48,7 @@ def test_a_strand_is_chosen_among_all(parts: page.Parts) -> None:
 
 def test_every_value_of_a_view_has_its_part() -> None:
     names = {field.name for field in fields(page.Parts)}
-    assert {field.name for field in fields(View)} - names == {"is_open", "busy", "has_earlier"}
+    assert {field.name for field in fields(View)} - names == {"is_open", "busy", "has_earlier", "tab"}
 
 
 def test_no_handler_is_an_endpoint_and_none_waits_for_another(parts: page.Parts) -> None:

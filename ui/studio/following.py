@@ -1,0 +1,72 @@
+"""Looks at what is being written until it has ended; the same for any number of pages, of any tab."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+
+from storyloom.app.events import Stage
+from storyloom.ui.studio.writers import Progress, Writers
+
+# Ten looks a second at what has come: smooth to read, and little to send.
+_LOOK_SECONDS = 0.1
+_DOING: Mapping[Stage, str] = {
+    "loading": "Waking the model…",
+    "waiting": "Waiting: this strand is being written elsewhere…",
+    "outlining": "Finding a title and an outline…",
+    "planning": "Thinking of what could come next…",
+    "recalling": "Looking back through the story…",
+    "writing": "Writing paragraph {depth}…",
+    "remembering": "Noting what happened…",
+    "saving": "Saving…",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look that shows something new.
+
+    Attributes:
+        writing_id: the writing that was looked at.
+        seen: how far it was at the look before; None at the first.
+        now: how far it is; None where it has only just taken over from another.
+    """
+
+    writing_id: str
+    seen: Progress | None
+    now: Progress | None
+
+    @property
+    def is_other_stage(self) -> bool:
+        """Whether something else is being done."""
+        seen, now = self.seen, self.now
+        return now is not None and (seen is None or (now.stage, now.depth) != (seen.stage, seen.depth))
+
+    @property
+    def is_other_draft(self) -> bool:
+        """Whether the words or the plan changed."""
+        seen, now = self.seen, self.now
+        return now is not None and (seen is None or (now.text, now.plan) != (seen.text, seen.plan))
+
+
+async def looks(writers: Writers, writing_id: str) -> AsyncIterator[Look]:
+    """Look again and again until nothing is written any more.
+
+    When another page's paragraph comes next on the same strand, that is followed too.
+    """
+    writing = writers.get(writing_id)
+    while writing is not None:
+        seen: Progress | None = None
+        while not writing.done:
+            now = writing.progress
+            if now != seen:
+                yield Look(writing.id, seen, now)
+                seen = now
+            await asyncio.sleep(_LOOK_SECONDS)
+        writing = writers.of_strand(writing.progress.strand_id)
+        if writing is not None:
+            yield Look(writing.id, None, None)
+
+
+def doing(progress: Progress) -> str:
+    """What is being done, in a few words."""
+    return _DOING[progress.stage].format(depth=progress.depth)

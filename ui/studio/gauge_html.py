@@ -1,0 +1,21 @@
+"""What stands beside the status: how fast words come, and how full the last paragraph's prompt was."""
+
+from storyloom.memory.story import Weaving
+
+
+def speed(tokens_a_second: float) -> str:
+    """How fast words come; nothing before it is known. It changes too often to be read aloud."""
+    if not tokens_a_second:
+        return ""
+    return f'<p aria-hidden="true">{tokens_a_second:.0f} tokens/s</p>'
+
+
+def budget(weaving: Weaving | None) -> str:
+    """How much of the tokens that the prompt might have had it used, as a thin bar."""
+    if weaving is None or weaving.budget < 1:
+        return ""
+    used, most = weaving.tokens, weaving.budget
+    return (
+        f'<p><meter min="0" max="{most}" value="{min(used, most)}" aria-label="The last prompt"></meter> '
+        f"{used:,} of {most:,} tokens</p>"
+    )
