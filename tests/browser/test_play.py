@@ -119,16 +119,18 @@ def test_a_turn_is_told_again_taken_back_and_gone_back_to(server: Any, tabs: Any
     play(page, "run", 4)
     page.locator("#play-text summary").nth(1).click()
     page.screenshot(path=shots / "play-back-1440.png")
+    before = page.url
     page.get_by_role("button", name="Go back to here").click()
     told(page, 2)
-    expect(page).to_have_url(re.compile("strand="))
+    expect(page).not_to_have_url(before)
     page.reload()
     told(page, 2)
     strands = server.cli("branches", story)["strands"]
     assert sorted(strand["steps"] for strand in strands) == [2, 2, 3, 4]
 
 
-def test_a_stopped_turn_gives_the_reader_s_words_back(server: Any, tabs: Any) -> None:
+def test_a_stopped_turn_gives_the_reader_s_words_back(own_server: Callable[..., Any], tabs: Any) -> None:
+    server = own_server(delay=0.05)
     page = tabs.open(server.url)
     story = begin(page)
     page.locator("#play-action textarea").fill("open the door")

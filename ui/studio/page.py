@@ -15,19 +15,20 @@ from storyloom.ui.studio import (
     machine_tab,
     map_tab,
     new_story_tab,
+    plans_panel,
+    plans_view,
     play_tab,
     write_html,
     write_view,
 )
 from storyloom.ui.studio import library as stories_tab
 from storyloom.ui.studio.place import House, Place
-from storyloom.ui.studio.wiring import EACH, QUIET, Frame, Houses, Wiring
+from storyloom.ui.studio.wiring import EACH, QUIET, Frame, Houses, Wiring, changes
 from storyloom.ui.studio.write_view import View
 
 Handler = Callable[..., View]
 
 STYLE = Path(__file__).with_name("style.css")
-_NO_CHOICE = ("Let Storyloom choose", 0)
 
 # A paragraph's number tells which paragraph was meant.
 _PICK = """element.addEventListener('click', event => {
@@ -86,7 +87,8 @@ class Parts:
     gauge: gr.HTML
     notice: gr.HTML
     cut_off: gr.HTML
-    plans: gr.Radio
+    plans: plans_panel.Parts
+    drafts: plans_panel.Drafts
     own_plan: gr.Textbox
     memory: gr.Textbox
     memory_note: gr.HTML
@@ -153,9 +155,10 @@ def _other(tab: TabModule) -> tuple[gr.Tab, Any]:
 def _write(made: dict[str, Any]) -> None:
     with gr.Row(elem_id="story"):
         with gr.Column(elem_id="book"):
-            _book(made)
+            draft_all = _book(made)
         with gr.Column(elem_id="margin"):
             _margin(made)
+    made["drafts"] = plans_panel.build_drafts(draft_all)
     with gr.Row(elem_id="bar"):
         made["status"] = gr.HTML(elem_id="status")
         made["gauge"] = gr.HTML(elem_id="gauge")
@@ -163,7 +166,7 @@ def _write(made: dict[str, Any]) -> None:
         made["write"] = gr.Button("Write on", elem_id="write", variant="primary")
 
 
-def _book(made: dict[str, Any]) -> None:
+def _book(made: dict[str, Any]) -> gr.Button:
     made["earlier"] = gr.Button("Earlier paragraphs", elem_id="earlier", visible=False)
     made["text"] = gr.HTML(elem_id="text", js_on_load=_PICK)
     made["draft"] = gr.HTML(elem_id="draft")
@@ -172,14 +175,18 @@ def _book(made: dict[str, Any]) -> None:
         with gr.Row():
             made["take_words"] = gr.Button("Use as the plan", size="sm", elem_id="take-words")
             made["dismiss"] = gr.Button("Dismiss", size="sm", elem_id="dismiss")
-    made["plans"] = gr.Radio([_NO_CHOICE], value=0, label="What happens next", elem_id="plans")
-    made["own_plan"] = gr.Textbox(
-        label="Or say it yourself",
-        placeholder="Write what should happen in the next paragraph…",
-        lines=2,
-        max_lines=8,
-        elem_id="own-plan",
-    )
+    with gr.Column(elem_id="plans"):
+        gr.HTML("<h3>What happens next</h3>")
+        made["plans"] = plans_panel.build()
+        draft_all = gr.Button("Draft all three", size="sm", elem_id="draft-all", visible=False)
+        made["own_plan"] = gr.Textbox(
+            label="Or say it yourself",
+            placeholder="Write what should happen in the next paragraph, or let Storyloom choose…",
+            lines=2,
+            max_lines=8,
+            elem_id="own-plan",
+        )
+    return draft_all
 
 
 def _margin(made: dict[str, Any]) -> None:
@@ -214,8 +221,8 @@ def connect(parts: Parts, houses: Houses) -> None:
         form = (stories.premise, stories.title, stories.mode)
         begun = wiring.on(stories.begin.click, write_view.begin, *form)
         wiring.watch_at(begun.then)
-        went_on = wiring.on(parts.write.click, write_view.go_on, place, parts.plans, parts.own_plan)
-        wiring.watch_at(went_on.then(None, js=_TO_DRAFT, **QUIET).then)
+        wiring.begin_at(parts.write.click, plans_view.write_on, parts.own_plan, *parts.plans.boxes)
+        plans_panel.connect(parts.plans, wiring.begin_at)
         wiring.on(parts.strands.input, write_view.switch, place, parts.strands)
         wiring.on(parts.branch.click, write_view.branch, place, parts.depth)
         again = wiring.on_each
@@ -231,6 +238,7 @@ def connect(parts: Parts, houses: Houses) -> None:
         stories_tab.connect(stories, at_home, tab)
         at_home.on(arrived.then, library_view.arrived, stories)
         others = Wiring(houses, parts.frame(parts.tabs), wiring.reopen_at, wiring.watch_at)
+        plans_panel.connect_drafts(parts.drafts, parts.plans, others)
         for modules, made, shared in ((HOME_TABS, parts.home_others, at_home), (TABS, parts.others, others)):
             for module, (tab, own) in zip(modules, made, strict=True):
                 module.connect(own, shared, tab)
@@ -245,8 +253,10 @@ class _Writing:
         self.outputs = [
             getattr(parts, field.name)
             for field in fields(parts)
-            if field.name not in ("page", "home", "stories", "home_others", "others")
+            if field.name not in ("page", "home", "stories", "home_others", "others", "plans", "drafts")
         ]
+        for group in (parts.plans, parts.drafts):
+            self.outputs += [getattr(group, field.name) for field in fields(group)]
 
     def on(self, event: Callable[..., Any], handler: Handler, *inputs: Any, **settings: Any) -> Any:
         """Call a handler at an event, with the inputs' values; not while an earlier call is at work."""
@@ -269,6 +279,11 @@ class _Writing:
         parts = self._parts
         followed = event(self._following(), parts.place, self.outputs, **QUIET)
         self.on(followed.then, write_view.settle, parts.place, parts.memory, parts.own_plan)
+
+    def begin_at(self, event: Callable[..., Any], handler: Handler, *inputs: Any) -> None:
+        """At an event: call a handler that starts a paragraph, and follow that."""
+        begun = self.on(event, handler, self._parts.place, *inputs)
+        self.watch_at(begun.then(None, js=_TO_DRAFT, **QUIET).then)
 
     def arrival(self) -> Callable[..., dict[Any, Any]]:
         """What a page does when it is opened."""
@@ -314,27 +329,27 @@ _PLAIN = (
 
 def shown(view: View, parts: Parts) -> dict[Any, Any]:
     """What a view changes, as Gradio takes it."""
-    changes: dict[Any, Any] = {
+    told: dict[Any, Any] = {
         getattr(parts, name): getattr(view, name) for name in _PLAIN if getattr(view, name) is not None
     }
     if view.is_open is not None:
-        changes[parts.library] = gr.update(visible=not view.is_open)
-        changes[parts.tabs] = gr.update(visible=view.is_open, **({"selected": view.tab} if view.tab else {}))
+        told[parts.library] = gr.update(visible=not view.is_open)
+        told[parts.tabs] = gr.update(visible=view.is_open, **({"selected": view.tab} if view.tab else {}))
     if view.busy is not None:
-        changes.update(_busy(view.busy, parts))
+        told.update(_busy(view.busy, parts))
     if view.has_earlier is not None:
-        changes[parts.earlier] = gr.update(visible=view.has_earlier)
+        told[parts.earlier] = gr.update(visible=view.has_earlier)
     if view.cut_off is not None:
-        changes[parts.interrupted] = gr.update(visible=bool(view.cut_off))
-    if view.plans is not None:
-        choices = [(text, number) for number, text in enumerate(view.plans, start=1)]
-        changes[parts.plans] = gr.update(choices=[*choices, _NO_CHOICE], value=0)
+        told[parts.interrupted] = gr.update(visible=bool(view.cut_off))
+    told.update(plans_panel.shown(parts.plans, view.plans, view.busy))
+    if view.drafts is not None:
+        told.update(changes(view.drafts, parts.drafts))
     if view.strands is not None:
         open_strand = view.place.strand_id if view.place else None
-        changes[parts.strands] = gr.update(choices=list(view.strands), value=open_strand or None)
+        told[parts.strands] = gr.update(choices=list(view.strands), value=open_strand or None)
     if view.depth is not None:
-        changes[parts.depth] = max(1, view.depth)
-    return changes or {parts.notice: gr.skip()}
+        told[parts.depth] = max(1, view.depth)
+    return told or {parts.notice: gr.skip()}
 
 
 def _busy(busy: bool, parts: Parts) -> dict[Any, Any]:
@@ -343,7 +358,6 @@ def _busy(busy: bool, parts: Parts) -> dict[Any, Any]:
     return {
         parts.write: gr.update(visible=not busy),
         parts.stop: gr.update(visible=busy),
-        parts.plans: still,
         parts.strands: still,
         parts.branch: still,
     }

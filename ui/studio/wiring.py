@@ -153,6 +153,13 @@ def _each(part: Any) -> tuple[Any, ...]:
     return part if isinstance(part, tuple) else (part,)
 
 
+def changes(view: Any, parts: Any) -> dict[Any, Any]:
+    """What a view changes of its own parts, as Gradio takes it; what all share it leaves alone."""
+    names = {field.name for field in fields(parts)} & {field.name for field in fields(view)}
+    told = {name: getattr(view, name) for name in sorted(names)}
+    return {getattr(parts, name): _update(value) for name, value in told.items() if value is not None}
+
+
 def _update(value: Any) -> Any:
     """A handler's word of a component as Gradio takes it."""
     match value:

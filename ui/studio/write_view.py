@@ -13,8 +13,9 @@ from storyloom.app.recurrence import Wish
 from storyloom.app.studio import Studio, Written
 from storyloom.memory.errors import StoryNotFound, StrandNotFound
 from storyloom.memory.story import Job, Mode, Strand
-from storyloom.ui.studio import following, gauge_html, write_html
+from storyloom.ui.studio import drafts_view, following, gauge_html, write_html
 from storyloom.ui.studio.place import WINDOW, House, Place
+from storyloom.ui.studio.showing import Visible
 from storyloom.ui.studio.writers import Progress
 
 # A text that can't be taken is refused at once: the page then stays as it is, the text in its box.
@@ -40,6 +41,7 @@ class View:
     notice: str | None = None
     cut_off: str | None = None
     plans: tuple[str, ...] | None = None
+    drafts: drafts_view.View | None = None
     own_plan: str | None = None
     memory: str | None = None
     memory_note: str | None = None
@@ -85,10 +87,10 @@ def opened(house: House, place: Place) -> View:
     memory = studio.remembering.page(story.id, strand.id).text
     writing = house.writers.of_strand(strand.id)
     interrupted = [job for job in studio.interrupted(story.id, strand.id) if job.journal.strip()]
+    plans = tuple(plan.text for plan in last.plans) if last else ()
+    here = Place(story.id, strand.id, _depth(written), place.window, memory, writing.id if writing else "")
     return View(
-        place=Place(
-            story.id, strand.id, _depth(written), place.window, memory, writing.id if writing else ""
-        ),
+        place=here,
         address=urlencode({"story": story.id, "strand": strand.id}),
         is_open=True,
         busy=writing is not None,
@@ -100,7 +102,8 @@ def opened(house: House, place: Place) -> View:
         gauge="" if writing else _budget(studio, written),
         notice="",
         cut_off="" if writing else write_html.cut_off(_latest(interrupted)),
-        plans=tuple(plan.text for plan in last.plans) if last else (),
+        plans=plans,
+        drafts=drafts_view.opened(house, here, has_plans=bool(plans)),
         memory=memory,
         memory_note="",
         memory_change=write_html.memory_change(last),
@@ -136,6 +139,7 @@ def begin(house: House, premise: str, title: str, mode: str) -> View:
         has_earlier=False,
         cut_off="",
         plans=(),
+        drafts=drafts_view.View(draft_all=Visible(False), drafts="", drafting=""),
         own_plan="",
         memory="",
         strands=(),

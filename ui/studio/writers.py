@@ -6,22 +6,25 @@ A closed tab only stops watching: the paragraph is finished and committed, and t
 import logging
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
 from storyloom.app.beginning import Beginning
-from storyloom.app.events import Cancelled, Listener, Stage
+from storyloom.app.drafting import DraftListener, draft
+from storyloom.app.events import Cancelled, Stage
 from storyloom.app.recurrence import Wish
 from storyloom.app.studio import Studio
 from storyloom.memory.errors import StoryloomError
-from storyloom.memory.story import Story
+from storyloom.memory.story import Story, Strand
 from storyloom.ui.meter import Meter
 
 _log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 32
+# A stopped draft ends at its next word.
+_END_SECONDS = 60.0
 # A finished writing is kept for the pages that still look at it.
 _KEPT = 256
 _UNFORESEEN = (
@@ -55,7 +58,7 @@ class Progress:
     speed: float = 0.0
 
 
-class Writing(Listener):
+class Writing(DraftListener):
     """One request to write, as the page sees it. Written by its own thread, read by any."""
 
     def __init__(self, *, story_id: str = "", strand_id: str = "", wish: Wish | None = None) -> None:
@@ -125,12 +128,43 @@ class Writing(Listener):
         """Whether Stop was pressed."""
         return self._stop.is_set()
 
+    def on_strand(self, strand: Strand) -> None:
+        """The draft's strand is known."""
+        self._show(strand_id=strand.id)
+
     def placed(self, story_id: str, strand_id: str) -> None:
         """The strand that is written is known."""
         self._show(story_id=story_id, strand_id=strand_id)
 
     def _show(self, **changed: Any) -> None:
         self.progress = replace(self.progress, **changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Drafting:
+    """Drafts of one paragraph, written one after another in one thread: a model reads what they share once.
+
+    Attributes:
+        id: names them.
+        strand_id: the strand whose next paragraph they could be.
+        at: its last paragraph.
+        writings: a draft a plan; each has its strand once its turn has come.
+    """
+
+    id: str
+    strand_id: str
+    at: int
+    writings: tuple[Writing, ...]
+
+    @property
+    def done(self) -> bool:
+        """Whether all have ended."""
+        return all(writing.done for writing in self.writings)
+
+    def stop(self) -> None:
+        """Ask all to end; what is committed stands."""
+        for writing in self.writings:
+            writing.stop()
 
 
 class Writers:
@@ -140,6 +174,7 @@ class Writers:
         self._threads = ThreadPoolExecutor(max_workers=MOST_AT_ONCE, thread_name_prefix="writing")
         self._lock = threading.Lock()
         self._writings: dict[str, Writing] = {}
+        self._draftings: dict[str, Drafting] = {}
 
     def begin(self, studio: Studio, beginning: Beginning) -> Writing:
         """Start a story and write its first paragraph."""
@@ -161,6 +196,40 @@ class Writers:
 
         return self._start(Writing(story_id=story_id, strand_id=strand_id, wish=wish), write)
 
+    def draft(self, studio: Studio, story_id: str, strand_id: str, at: int, plans: Sequence[str]) -> Drafting:
+        """Write the paragraph after ``at`` by each of the plans, in their order."""
+        writings = tuple(Writing(story_id=story_id, wish=Wish(plan=plan)) for plan in plans)
+        drafting = Drafting(secrets.token_hex(8), strand_id, at, writings)
+        with self._lock:
+            for old in [one.id for one in self._draftings.values() if one.done][:-_KEPT]:
+                del self._draftings[old]
+            self._draftings[drafting.id] = drafting
+
+        def write(writing: Writing) -> None:
+            draft(studio, story_id, writing.wish.plan, writing, at=at, strand=strand_id)
+
+        one = ThreadPoolExecutor(max_workers=1, thread_name_prefix="drafts")
+        for writing in writings:
+            self._start(writing, write, one)
+        one.shutdown(wait=False)
+        return drafting
+
+    def drafting(self, drafting_id: str) -> Drafting | None:
+        """Drafts by their id."""
+        with self._lock:
+            return self._draftings.get(drafting_id)
+
+    def drafting_of(self, strand_id: str, at: int) -> Drafting | None:
+        """The last drafts of the paragraph after ``at``, if any."""
+        with self._lock:
+            found = (one for one in reversed(self._draftings.values()) if one.strand_id == strand_id)
+            return next((one for one in found if one.at == at), None)
+
+    def forget(self, drafting: Drafting) -> None:
+        """Offer the drafts no more; their strands stay."""
+        with self._lock:
+            self._draftings.pop(drafting.id, None)
+
     def get(self, writing_id: str) -> Writing | None:
         """A writing by its id; None when it is unknown or long done."""
         with self._lock:
@@ -178,13 +247,18 @@ class Writers:
             for writing in self._writings.values():
                 writing.stop()
         self._threads.shutdown(wait=True)
+        for drafting in self._draftings.values():
+            for writing in drafting.writings:
+                writing.ended_within(_END_SECONDS)
 
-    def _start(self, writing: Writing, write: Callable[[Writing], None]) -> Writing:
+    def _start(
+        self, writing: Writing, write: Callable[[Writing], None], threads: ThreadPoolExecutor | None = None
+    ) -> Writing:
         with self._lock:
             for old in [one.id for one in self._writings.values() if one.done][:-_KEPT]:
                 del self._writings[old]
             self._writings[writing.id] = writing
-        result = self._threads.submit(write, writing)
+        result = (threads or self._threads).submit(write, writing)
         writing.ends_with(result)
         result.add_done_callback(_log_unforeseen)
         return writing

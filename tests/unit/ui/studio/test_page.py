@@ -29,16 +29,21 @@ def test_a_view_changes_what_it_names_and_nothing_else(parts: page.Parts) -> Non
     assert list(page.shown(View(), parts)) == [parts.notice]
 
 
-def test_plans_are_choices_beside_no_choice(parts: page.Parts) -> None:
-    change = page.shown(View(plans=("One.", "Two.", "Three.")), parts)[parts.plans]
-    assert change["choices"] == [("One.", 1), ("Two.", 2), ("Three.", 3), ("Let Storyloom choose", 0)]
-    assert change["value"] == 0
+def test_each_plan_is_a_card_and_none_are_no_cards(parts: page.Parts) -> None:
+    told = page.shown(View(plans=("One.", "Two.", "Three.")), parts)
+    assert [told[box]["value"] for box in parts.plans.boxes] == ["One.", "Two.", "Three."]
+    assert told[parts.plans.cards]["visible"] is True
+    assert page.shown(View(plans=()), parts)[parts.plans.cards]["visible"] is False
 
 
 def test_while_busy_stop_stands_where_write_was(parts: page.Parts) -> None:
     busy = page.shown(View(busy=True), parts)
     assert (busy[parts.write]["visible"], busy[parts.stop]["visible"]) == (False, True)
-    assert busy[parts.plans]["interactive"] is False
+    cards = (*parts.plans.boxes, *parts.plans.buttons)
+    assert {busy[card]["interactive"] for card in cards} == {False}
+    after = page.shown(View(busy=False, plans=("One.", "Two.", "Three.")), parts)
+    assert {after[card]["interactive"] for card in cards} == {True}
+    assert after[parts.plans.second]["value"] == "Two."
 
 
 def test_a_strand_is_chosen_among_all(parts: page.Parts) -> None:

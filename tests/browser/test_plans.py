@@ -1,0 +1,132 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+
+PREMISE = "Mara keeps a lighthouse and finds a door in the sea."
+
+
+def begin(page: Page, premise: str = PREMISE) -> str:
+    """Start a story on the page and wait for its first paragraph; gives the story's id."""
+    page.locator("#premise textarea").fill(premise)
+    page.locator("#begin").click()
+    written(page, 1)
+    expect(page).to_have_url(re.compile(r"story=\w+"))
+    found = re.search(r"story=(\w+)", page.url)
+    assert found is not None
+    return found[1]
+
+
+def written(page: Page, paragraphs: int) -> None:
+    """Wait until that many paragraphs are committed and the next can be asked for."""
+    expect(page.locator("#text .paragraph")).to_have_count(paragraphs)
+    expect(page.locator("#write")).to_be_visible()
+
+
+def plan(page: Page, number: int) -> Any:
+    return page.locator(f"#plan-{number} textarea")
+
+
+def drafted(page: Page, count: int = 3) -> None:
+    """Wait until that many drafts can be kept."""
+    expect(page.get_by_role("button", name="Keep this one")).to_have_count(count)
+
+
+def no_sideways_scroll(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_plan_is_written_as_offered_changed_or_one_s_own(server: Any, tabs: Any, shots: Path) -> None:
+    page = tabs.open(server.url)
+    story = begin(page)
+    third = plan(page, 3).input_value()
+    page.screenshot(path=shots / "plans-1440.png", full_page=True)
+    page.locator("#write-plan-3").click()
+    written(page, 2)
+    plan(page, 1).fill("Mara rows out to meet the boat.")
+    page.locator("#write-plan-1").click()
+    written(page, 3)
+    plan(page, 2).fill("A gull speaks her name.")
+    page.locator("#write").click()
+    written(page, 4)
+    plan(page, 2).fill("Mara sleeps.")
+    page.locator("#own-plan textarea").fill("Mara wakes.")
+    page.locator("#write").click()
+    expect(page.locator("#notice")).to_contain_text("More than one plan")
+    expect(page.locator("#own-plan textarea")).to_have_value("Mara wakes.")
+    expect(plan(page, 2)).to_have_value("Mara sleeps.")
+    assert [step["plan"] for step in server.cli("show", story)["steps"][1:]] == [
+        third,
+        "Mara rows out to meet the boat.",
+        "A gull speaks her name.",
+    ]
+
+
+def test_speed_and_the_prompt_s_budget_stand_beside_the_status(
+    own_server: Callable[..., Any], tabs: Any, shots: Path
+) -> None:
+    page = tabs.open(own_server(delay=0.03).url)
+    begin(page)
+    expect(page.locator("#gauge")).to_have_text(re.compile(r"[\d,]+ of [\d,]+ tokens"))
+    page.screenshot(path=shots / "gauge-1440.png")
+    page.locator("#write").click()
+    expect(page.locator("#gauge")).to_have_text(re.compile(r"\d+ tokens/s"))
+    written(page, 2)
+    expect(page.locator("#gauge meter")).to_be_visible()
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1440, 900)])
+def test_three_drafts_are_written_and_one_is_kept(
+    server: Any, tabs: Any, shots: Path, width: int, height: int
+) -> None:
+    page = tabs.open(server.url, width=width, height=height)
+    story = begin(page)
+    plan(page, 2).fill("Mara rows out to meet the boat.")
+    plans = [plan(page, number).input_value() for number in (1, 2, 3)]
+    page.locator("#draft-all").click()
+    expect(page.locator("#drafts h4")).to_have_text(plans)
+    expect(page.locator("#draft-all")).to_be_hidden()
+    expect(page.locator("#drafts section p:not(.state)").first).to_be_visible()
+    page.reload()
+    drafted(page)
+    no_sideways_scroll(page)
+    page.locator("#drafts").scroll_into_view_if_needed()
+    page.screenshot(path=shots / f"drafts-{width}.png", full_page=True)
+    kept = page.locator("#drafts section p").nth(1).inner_text()
+    page.get_by_role("button", name="Keep this one").nth(1).click()
+    written(page, 2)
+    expect(page.locator("#text .paragraph p").last).to_have_text(kept)
+    expect(page.locator("#drafts h4")).to_have_count(0)
+    strands = server.cli("branches", story)["strands"]
+    assert sorted(strand["steps"] for strand in strands) == [1, 2, 2, 2]
+    assert {strand["name"] for strand in strands} >= {"Mara rows out to meet the boat"}
+
+
+def test_drafts_are_stopped_and_closed(own_server: Callable[..., Any], tabs: Any) -> None:
+    server = own_server(delay=0.05)
+    page = tabs.open(server.url)
+    story = begin(page)
+    page.locator("#draft-all").click()
+    expect(page.locator("#drafts section p:not(.state)").first).to_be_visible()
+    page.get_by_role("button", name="Stop drafting").click()
+    expect(page.locator("#drafts")).to_contain_text("Stopped.")
+    page.get_by_role("button", name="Close the drafts").click()
+    expect(page.locator("#drafts h4")).to_have_count(0)
+    expect(page.locator("#draft-all")).to_be_visible()
+    assert len(server.cli("show", story)["steps"]) == 1
+
+
+def test_hostile_plans_are_shown_and_never_run(server: Any, tabs: Any, hostile: str) -> None:
+    page = tabs.open(server.url, width=390, height=844)
+    begin(page, hostile)
+    plan(page, 2).fill(hostile)
+    page.locator("#draft-all").click()
+    expect(page.locator("#drafts")).to_contain_text("<script>window.pwned = 1</script>")
+    drafted(page)
+    no_sideways_scroll(page)
+    assert page.evaluate("window.pwned") is None
