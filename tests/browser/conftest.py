@@ -51,6 +51,8 @@ main()
 """
 # What Gradio's own script says when a page is left or loaded again while a stream of its is open.
 LEAVING = ("AbortError: signal is aborted without reason", "Unexpected error Connection errored out.")
+# A page that has come: a story, to be read or to be played, or the form that begins one.
+OPEN = "#text article:visible, #play-text article:visible, #premise textarea:visible"
 PARAGRAPHS = (Path(__file__).parent / "paragraphs.txt").read_text(encoding="utf-8").splitlines()
 # They go on from any of the planner's openers.
 FIRST_PLANS = [
@@ -252,7 +254,7 @@ class Tabs:
         tab.on("pageerror", lambda error: self._hear(str(error)))
         tab.on("request", lambda asked: self._watch(asked.url))
         tab.goto(url)
-        tab.locator("#text article:visible, #premise textarea:visible").first.wait_for()
+        tab.locator(OPEN).first.wait_for()
         return tab
 
     def _hear(self, text: str) -> None:

@@ -130,7 +130,7 @@ def test_a_turn_is_told_again_taken_back_and_gone_back_to(server: Any, tabs: Any
 
 
 def test_a_stopped_turn_gives_the_reader_s_words_back(own_server: Callable[..., Any], tabs: Any) -> None:
-    server = own_server(delay=0.05)
+    server = own_server(delay=0.15)
     page = tabs.open(server.url)
     story = begin(page)
     page.locator("#play-action textarea").fill("open the door")
@@ -148,7 +148,7 @@ def test_a_stopped_turn_gives_the_reader_s_words_back(own_server: Callable[..., 
 def test_a_page_that_is_closed_or_loaded_again_finds_the_words(
     own_server: Callable[..., Any], tabs: Any
 ) -> None:
-    server = own_server(delay=0.03)
+    server = own_server(delay=0.15)
     page = tabs.open(server.url)
     story = begin(page)
     page.locator("#play-action textarea").fill("open the door")
