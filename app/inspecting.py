@@ -7,7 +7,7 @@ from storyloom.app.shelf import Shelf
 from storyloom.app.templates import Templates
 from storyloom.app.weaving import is_shown
 from storyloom.memory.errors import InvalidSetting
-from storyloom.memory.history import Moment, moments
+from storyloom.memory.measures import Moment, moments
 from storyloom.memory.story import Call, Provenance, Step, Weaving
 
 WRITERS = ("writer", "one_call")

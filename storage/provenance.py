@@ -5,7 +5,7 @@ from itertools import zip_longest
 
 from sqlmodel import Session, col, select
 
-from storyloom.memory.history import PromptTokens, SlotTokens
+from storyloom.memory.measures import PromptTokens, SlotTokens
 from storyloom.memory.story import Call, Provenance, Segment, SlotRecord
 from storyloom.storage import rows
 from storyloom.storage.tables import CallRow, SlotRow, StrandRow, WeavingRow

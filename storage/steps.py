@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from storyloom.memory.errors import StepConflict, StrandNotFound
-from storyloom.memory.history import StepMeasure
+from storyloom.memory.measures import StepMeasure
 from storyloom.memory.story import MemoryChange, Origin, Plan, Segment, ShortMemory, Step
 from storyloom.memory.text import count_words
 from storyloom.storage import ancestry, rows

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
 from storyloom.app.inspecting import History
-from storyloom.memory.history import Moment
+from storyloom.memory.measures import Moment
 from storyloom.ui.studio.inspect_html import legend
 from storyloom.ui.studio.slots import slot_class, slot_title
 

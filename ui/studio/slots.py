@@ -1,6 +1,6 @@
 """What a prompt's slots and sources are called on the page, and which colour each slot has."""
 
-from storyloom.memory.history import source_of
+from storyloom.memory.measures import source_of
 
 _TITLES = {
     "style": "Style",

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from storyloom.memory.history import PromptTokens, SlotTokens
+from storyloom.memory.measures import PromptTokens, SlotTokens
 from storyloom.memory.story import Call, Provenance, Segment, Story, Strand
 from storyloom.storage.database import Database
 

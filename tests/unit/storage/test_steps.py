@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from storyloom.memory.errors import StepConflict, StrandNotFound
-from storyloom.memory.history import StepMeasure
+from storyloom.memory.measures import StepMeasure
 from storyloom.memory.story import Note, Origin, Passage, Plan, Segment, ShortMemory, Step, Story, Strand
 from storyloom.memory.text import count_words
 from storyloom.storage.database import Database

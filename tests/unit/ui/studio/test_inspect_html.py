@@ -7,7 +7,7 @@ from storyloom.app.influence import Effect, Explanation
 from storyloom.app.inspecting import History, Inspection
 from storyloom.app.prompt_pieces import Piece
 from storyloom.memory.generation import Likelihood
-from storyloom.memory.history import Moment
+from storyloom.memory.measures import Moment
 from storyloom.memory.story import Call, Origin, Provenance, ShortMemory, SlotRecord, Step, Weaving
 from storyloom.ui.studio import inspect_charts, inspect_html
 from storyloom.ui.studio.slots import slot_class, slot_title, source_words

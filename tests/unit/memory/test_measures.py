@@ -1,6 +1,6 @@
 import pytest
 
-from storyloom.memory.history import PromptTokens, SlotTokens, Source, StepMeasure, moments, source_of
+from storyloom.memory.measures import PromptTokens, SlotTokens, Source, StepMeasure, moments, source_of
 
 
 @pytest.mark.parametrize(
