@@ -1,6 +1,6 @@
 """Editing: a paragraph or a field of the story changed by hand, what that makes stale, and undoing it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -22,11 +22,14 @@ from storyloom.app.stale_pages import later_pages, sharing
 from storyloom.app.story_settings import SUBJECT, undo_setting
 from storyloom.app.summaries import refresh_summaries
 from storyloom.memory.errors import InvalidText
+from storyloom.memory.history import History, history_of
 from storyloom.memory.short_term import rewritten
-from storyloom.memory.story import Dropped, Origin, Revision, Stale, StalePart, Step, Story, Strand
+from storyloom.memory.story import Dropped, Origin, Revision, Segment, Stale, StalePart, Step, Story, Strand
+from storyloom.storage.ancestry import owner
 from storyloom.storage.unit_of_work import UnitOfWork
 
 PARAGRAPH = "paragraph"
+_TEXTS = frozenset({PARAGRAPH, SHORT_MEMORY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,14 @@ class Editing:
             work.stale.remove(marks)
             work.commit()
         return len(marks)
+
+    def history(self, reference: str, strand: str | None = None) -> History:
+        """What can be undone and done again of the paragraphs and pages of memory of a strand."""
+        story, line = self._shelf.find(reference, strand)
+        with self._shelf.database.unit_of_work(write=False) as work:
+            segments = work.steps.segments(line.id)
+            found = work.revisions.of_story(story.id)
+        return history_of([one for one in found if one.subject in _TEXTS and _stands(one, segments)])
 
     def undo(self, reference: str, which: str = "") -> Revision:
         """Bring back the value that a revision replaced; undoing that again is possible too.
@@ -182,6 +193,14 @@ def _mark_for_others(work: UnitOfWork, story: Story, edit: Revision, marks: Iter
         if one.subject in {SHORT_MEMORY, REBUILT_MEMORY} and one.created_at > edit.created_at:
             line, depth = work.strands.get(one.strand_id or ""), one.depth or 0
             work.stale.add(later_pages(work, line, depth, _page_cause(depth)))
+
+
+def _stands(edit: Revision, segments: Sequence[Segment]) -> bool:
+    """Whether what a revision changed is read on the strand of this ancestry."""
+    depth = edit.depth or 0
+    return edit.strand_id == segments[0].strand_id or (
+        depth <= segments[0].depth and edit.strand_id == owner(segments, depth)
+    )
 
 
 def _cause(depth: int) -> str:

@@ -48,8 +48,8 @@ def add_manuscript(work: UnitOfWork, manuscript: Manuscript, story: Story, stran
     for depth, block in enumerate(manuscript.blocks, start=1):
         change = MemoryChange(strand_id=strand.id, depth=depth, added=(), dropped=())
         if depth > len(manuscript.blocks) - _REMEMBERED:
-            memory, change = _remembered(story, memory, change, block.text, last)
-        steps.append(_step(block.text, memory, change, now))
+            memory, change = quoted(story, memory, change, block.text, last)
+        steps.append(step_by_hand(block.text, memory, change, now))
         last = block.text
     work.steps.restore(steps)
     wholes = (Passage(strand_id=strand.id, depth=step.depth, text=step.paragraph) for step in steps)
@@ -61,7 +61,7 @@ def add_manuscript(work: UnitOfWork, manuscript: Manuscript, story: Story, stran
     )
 
 
-def _remembered(
+def quoted(
     story: Story, memory: ShortMemory, none: MemoryChange, paragraph: str, last: str
 ) -> tuple[ShortMemory, MemoryChange]:
     """The page after a paragraph: its most telling sentence, word for word, where it has one."""
@@ -84,7 +84,8 @@ def _remembered(
     return page, replace(none, added=(note,), dropped=dropped)
 
 
-def _step(paragraph: str, memory: ShortMemory, change: MemoryChange, now: datetime) -> Step:
+def step_by_hand(paragraph: str, memory: ShortMemory, change: MemoryChange, now: datetime) -> Step:
+    """A step whose paragraph a person wrote: no plan was followed, no model ran."""
     return Step(
         strand_id=change.strand_id,
         depth=change.depth,

@@ -14,7 +14,8 @@ from storyloom.app.events import Cancelled, Listener
 from storyloom.memory.errors import StateRefused
 from storyloom.memory.neural import MOST_BYTES, NOTHING, NeuralState, chain, chained, stays
 from storyloom.memory.ports import RememberingModel, TextModel
-from storyloom.memory.story import Segment, Strand
+from storyloom.memory.story import Strand
+from storyloom.storage.ancestry import owner
 from storyloom.storage.database import Database
 
 READING = "paragraphs for the model's memory"
@@ -146,7 +147,7 @@ class NeuralMemory:
                     f"Stopped. {done} of {total} {READING} were read again; the next try goes on there."
                 )
             listener.on_progress(READING, done, total)
-            found = self.read(at, paragraph, _owner(segments, at.depth + 1), model, listener)
+            found = self.read(at, paragraph, owner(segments, at.depth + 1), model, listener)
             self._keep(found, last=depth)
             at = found.remembered
         listener.on_progress(READING, total, total)
@@ -215,11 +216,6 @@ class NeuralMemory:
             work.neural_states.put(known, found.data if worth else None)
             work.neural_states.thin_out(known.strand_id, known.depth)
             work.commit()
-
-
-def _owner(segments: Sequence[Segment], depth: int) -> str:
-    """The strand that a step through ancestry was written on; the own segment comes first."""
-    return next(one.strand_id for one in reversed(segments) if depth <= one.depth)
 
 
 def _too_large(state: NeuralState) -> str:

@@ -26,6 +26,7 @@ from storyloom.app.sampling import sampling_of
 from storyloom.app.shelf import Shelf, new_id
 from storyloom.app.story_settings import StorySettings
 from storyloom.app.strands import Strands
+from storyloom.app.versions import Versions
 from storyloom.memory.errors import InvalidText
 from storyloom.memory.neural import NeuralState
 from storyloom.memory.story import Job, Progress, Provenance, Step, Story, StorySummary, Strand
@@ -62,6 +63,7 @@ class Studio:
         settings: a story's own settings.
         lore: its lore and characters.
         drafts: stories before their first paragraph.
+        versions: other paragraphs in a paragraph's place.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Studio:
         self._trash = trash
         self.remembering = Remembering(shelf, recurrence.recalling, embedding)
         self.editing = Editing(shelf)
+        self.versions = Versions(shelf)
         self.settings = StorySettings(shelf, recurrence.recalling.rule)
         self.lore = LoreShelf(shelf, recurrence.lore)
         self.drafts = Drafts(shelf, castings, self.settings, self.begin)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from storyloom.memory.story import Passage
-from storyloom.memory.text import count_words, sentences
+from storyloom.memory.text import count_words, sentence_starts
 
 # Embedders of sentences read a few hundred tokens at most, and tell short texts apart better than long ones.
 _PIECE_WORDS = 120
@@ -49,12 +49,7 @@ def passages(whole: Passage, language: str = "en") -> list[Passage]:
 
 def _runs(text: str, language: str) -> Iterator[str]:
     """Sentences with the white space after them; those that are far too long are cut."""
-    starts: list[int] = []
-    end = 0
-    for sentence in sentences(text, language):
-        starts.append(text.index(sentence, end))
-        end = starts[-1] + len(sentence)
-    bounds = [0, *starts[1:], len(text)]
+    bounds = [0, *sentence_starts(text, language)[1:], len(text)]
     for start, stop in pairwise(bounds):
         for cut in range(start, stop, _PIECE_CHARACTERS):
             yield text[cut : min(cut + _PIECE_CHARACTERS, stop)]

@@ -47,6 +47,16 @@ def sentences(text: str, language: str = "en") -> list[str]:
     return [sentence for sentence in found if sentence]
 
 
+def sentence_starts(text: str, language: str = "en") -> list[int]:
+    """Where each of the sentences begins in the text."""
+    starts: list[int] = []
+    end = 0
+    for sentence in sentences(text, language):
+        starts.append(text.index(sentence, end))
+        end = starts[-1] + len(sentence)
+    return starts
+
+
 def ngrams(tokens: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
     """Every run of ``size`` tokens, in order; none when there are fewer."""
     return (tuple(tokens[start : start + size]) for start in range(len(tokens) - size + 1))

@@ -1,5 +1,6 @@
 """Which steps a strand consists of: its own, and those that it shares with the strands it forked from."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, func, literal
@@ -47,6 +48,11 @@ def spans(session: Session, strand_id: str) -> list[Span]:
 def segments(session: Session, strand_id: str) -> tuple[Segment, ...]:
     """The same as ``spans``, as recall and search take it; the first segment's depth is the head's."""
     return tuple(Segment(span.strand_id, span.depth) for span in spans(session, strand_id))
+
+
+def owner(segments: Sequence[Segment], depth: int) -> str:
+    """The strand that a step through ancestry was written on; ``depth`` is at most the head's."""
+    return next(one.strand_id for one in reversed(segments) if depth <= one.depth)
 
 
 def head_depth(session: Session, strand_id: str) -> int:

@@ -13,6 +13,7 @@ from storyloom.app.given_text import LONGEST_PARAGRAPH
 from storyloom.app.indexes import Indexes
 from storyloom.app.studio import Studio
 from storyloom.memory.errors import InvalidText, StrandNotFound
+from storyloom.memory.history import History
 from storyloom.memory.story import Origin, StalePart
 from storyloom.storage.database import Database
 
@@ -186,6 +187,27 @@ def test_of_two_edits_of_a_paragraph_each_can_be_undone(studio: Studio, story: s
     studio.editing.undo(story, first.id[:6])
     assert studio.show(story).steps[2].paragraph == original
     assert marks(studio, story) == []
+
+
+def test_history_knows_what_can_be_undone_on_a_strand(studio: Studio, story: str) -> None:
+    late, early = studio.branch(story, at=4), studio.branch(story, at=2)
+    assert studio.editing.history(story) == History()
+    studio.editing.paragraph(story, 3, NEW)
+    studio.settings.change(story, {"style": "spare"})
+    (edit,) = [one for one in studio.editing.revisions(story) if one.subject == "paragraph"]
+    assert studio.editing.history(story).undo == edit
+    assert studio.editing.history(story, late.id).undo == edit
+    assert studio.editing.history(story, early.id) == History()
+    studio.remembering.rewrite(story, "The key is lost.", early.id)
+    page = studio.editing.history(story, early.id).undo
+    assert page is not None
+    assert (page.subject, page.depth) == ("short_memory", 2)
+    studio.editing.undo(story, edit.id)
+    undone = studio.editing.history(story)
+    assert undone.undo is None
+    assert undone.redo is not None
+    studio.editing.undo(story, undone.redo.id)
+    assert studio.show(story).steps[2].paragraph == NEW
 
 
 def test_revisions_stand_newest_first(studio: Studio, story: str) -> None:
