@@ -6,6 +6,7 @@ Nothing is ever lost: each change is a new strand that shares everything before 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from storyloom.app.copies import Move, carry_along, keep_chapters, keep_steps
 from storyloom.app.given_text import LONGEST_PARAGRAPH, required
@@ -127,8 +128,7 @@ class Versions:
         with self._shelf.database.unit_of_work(write=False) as work:
             text = work.steps.at(line.id, depth).paragraph
         starts = sentence_starts(text, story.language)[1:]
-        ends = [*starts[1:], len(text)]
-        return tuple(Cut(at, text[at:end].strip()) for at, end in zip(starts, ends, strict=True))
+        return tuple(Cut(at, text[at:end].strip()) for at, end in pairwise([*starts, len(text)]))
 
     def split(self, reference: str, depth: int, at: int, strand: str | None = None) -> Strand:
         """A new strand on which a paragraph is two, the second beginning with the character at ``at``.

@@ -10,11 +10,14 @@ import gradio as gr
 from storyloom.memory.errors import StoryloomError
 from storyloom.ui.studio import (
     batch_tab,
+    edits_bar,
     inspect_tab,
+    keys,
     library_view,
     machine_tab,
     map_tab,
     new_story_tab,
+    paragraph_panel,
     plans_panel,
     plans_view,
     play_tab,
@@ -23,17 +26,20 @@ from storyloom.ui.studio import (
 )
 from storyloom.ui.studio import library as stories_tab
 from storyloom.ui.studio.place import House, Place
-from storyloom.ui.studio.wiring import EACH, QUIET, Frame, Houses, Wiring, changes
+from storyloom.ui.studio.wiring import EACH, PICK, QUIET, Frame, Houses, Text, Wiring, changes
 from storyloom.ui.studio.write_view import View
 
 Handler = Callable[..., View]
 
 STYLE = Path(__file__).with_name("style.css")
 
-# A paragraph's number tells which paragraph was meant.
-_PICK = """element.addEventListener('click', event => {
-  const mark = event.target.closest('[data-depth]');
-  if (mark) trigger('click', {depth: Number(mark.dataset.depth)});
+# The number that was clicked last is marked, on a narrow page its panel comes into sight.
+_MARK = """element.addEventListener('click', event => {
+  const mark = event.target.closest('[data-pick]');
+  if (!mark) return;
+  element.querySelectorAll('[aria-current]').forEach(old => old.removeAttribute('aria-current'));
+  mark.setAttribute('aria-current', 'true');
+  document.getElementById('about-paragraph')?.scrollIntoView({block: 'nearest'});
 });"""
 # The address follows the page, so that a reload, a second tab or a link opens the same place.
 _ADDRESS = """address => {
@@ -94,8 +100,8 @@ class Parts:
     memory_note: gr.HTML
     memory_change: gr.HTML
     strands: gr.Dropdown
-    depth: gr.Number
-    provenance: gr.HTML
+    paragraph: paragraph_panel.Parts
+    edits: edits_bar.Parts
     about: gr.HTML
     # Places that come and go.
     library: gr.Column
@@ -105,20 +111,17 @@ class Parts:
     tabs: gr.Tabs
     others: tuple[tuple[gr.Tab, Any], ...]
     interrupted: gr.Column
-    about_paragraph: gr.Accordion
     # Buttons.
     earlier: gr.Button
     write: gr.Button
     stop: gr.Button
     save_memory: gr.Button
-    look: gr.Button
-    branch: gr.Button
     take_words: gr.Button
     dismiss: gr.Button
 
     def frame(self, tabs: gr.Tabs) -> Frame:
         """What the tabs of one row share."""
-        return Frame(place=self.place, notice=self.notice, tabs=tabs)
+        return Frame(place=self.place, notice=self.notice, tabs=tabs, status=self.status)
 
 
 def build() -> Parts:
@@ -164,11 +167,12 @@ def _write(made: dict[str, Any]) -> None:
         made["gauge"] = gr.HTML(elem_id="gauge")
         made["stop"] = gr.Button("Stop", elem_id="stop", visible=False)
         made["write"] = gr.Button("Write on", elem_id="write", variant="primary")
+        made["edits"] = edits_bar.build()
 
 
 def _book(made: dict[str, Any]) -> gr.Button:
     made["earlier"] = gr.Button("Earlier paragraphs", elem_id="earlier", visible=False)
-    made["text"] = gr.HTML(elem_id="text", js_on_load=_PICK)
+    made["text"] = gr.HTML(elem_id="text", js_on_load=PICK + _MARK)
     made["draft"] = gr.HTML(elem_id="draft")
     with gr.Column(elem_id="cut-off", visible=False) as made["interrupted"]:
         made["cut_off"] = gr.HTML()
@@ -190,6 +194,7 @@ def _book(made: dict[str, Any]) -> gr.Button:
 
 
 def _margin(made: dict[str, Any]) -> None:
+    made["paragraph"] = paragraph_panel.build()
     with gr.Accordion("Memory", elem_id="memory-panel"):
         made["memory"] = gr.Textbox(
             label="What the story remembers just now", lines=6, max_lines=16, elem_id="memory"
@@ -197,16 +202,11 @@ def _margin(made: dict[str, Any]) -> None:
         made["save_memory"] = gr.Button("Save", size="sm", elem_id="save-memory")
         made["memory_note"] = gr.HTML(elem_id="memory-note")
         made["memory_change"] = gr.HTML(elem_id="memory-change")
-    with gr.Accordion("A paragraph", open=False, elem_id="about-paragraph") as made["about_paragraph"]:
-        made["depth"] = gr.Number(label="Number", precision=0, minimum=1, value=1, elem_id="depth")
-        with gr.Row():
-            made["look"] = gr.Button("How it was made", size="sm", elem_id="look")
-            made["branch"] = gr.Button("Branch from here", size="sm", elem_id="branch")
-        made["provenance"] = gr.HTML(elem_id="provenance")
     with gr.Accordion("Strands", open=False, elem_id="strands-panel"):
         made["strands"] = gr.Dropdown(label="Open strand", elem_id="strands", filterable=False)
     with gr.Accordion("The story", open=False, elem_id="about-panel"):
         made["about"] = gr.HTML(elem_id="about")
+    gr.HTML(keys.HINT, elem_id="keys")
 
 
 def connect(parts: Parts, houses: Houses) -> None:
@@ -216,6 +216,7 @@ def connect(parts: Parts, houses: Houses) -> None:
     with parts.page:
         arrived = parts.page.load(wiring.arrival(), None, wiring.outputs, **QUIET)
         arrived.then(None, js=_TO_END, **QUIET)
+        parts.page.load(None, js=keys.SCRIPT, **QUIET)
         wiring.watch_at(parts.attached.change)
         tab, stories = parts.stories
         form = (stories.premise, stories.title, stories.mode)
@@ -224,24 +225,28 @@ def connect(parts: Parts, houses: Houses) -> None:
         wiring.begin_at(parts.write.click, plans_view.write_on, parts.own_plan, *parts.plans.boxes)
         plans_panel.connect(parts.plans, wiring.begin_at)
         wiring.on(parts.strands.input, write_view.switch, place, parts.strands)
-        wiring.on(parts.branch.click, write_view.branch, place, parts.depth)
         again = wiring.on_each
         again(parts.stop.click, write_view.stop, place)
         again(parts.earlier.click, write_view.earlier, place)
         again(parts.save_memory.click, write_view.save_memory, place, parts.memory)
-        again(parts.look.click, write_view.look_into, place, parts.depth)
         again(parts.take_words.click, write_view.take_words, place)
         again(parts.dismiss.click, write_view.dismiss, place)
-        parts.text.click(wiring.picking(), place, wiring.outputs, **QUIET, **EACH)
         parts.address.change(None, parts.address, None, js=_ADDRESS, **QUIET)
-        at_home = Wiring(houses, parts.frame(parts.home), wiring.reopen_at, wiring.watch_at)
+        text = Text(outputs=wiring.outputs, shown=wiring.shown)
+        at_home = Wiring(houses, parts.frame(parts.home), wiring.reopen_at, wiring.watch_at, text)
         stories_tab.connect(stories, at_home, tab)
         at_home.on(arrived.then, library_view.arrived, stories)
-        others = Wiring(houses, parts.frame(parts.tabs), wiring.reopen_at, wiring.watch_at)
+        others = Wiring(houses, parts.frame(parts.tabs), wiring.reopen_at, wiring.watch_at, text)
         plans_panel.connect_drafts(parts.drafts, parts.plans, others)
+        paragraph_panel.connect(parts.paragraph, others, parts.text)
+        edits_bar.connect(parts.edits, others)
         for modules, made, shared in ((HOME_TABS, parts.home_others, at_home), (TABS, parts.others, others)):
             for module, (tab, own) in zip(modules, made, strict=True):
                 module.connect(own, shared, tab)
+
+
+# What isn't a component that the Write tab's handlers show by itself.
+_GROUPS = ("page", "home", "stories", "home_others", "others", "plans", "drafts", "paragraph", "edits")
 
 
 class _Writing:
@@ -250,12 +255,8 @@ class _Writing:
     def __init__(self, parts: Parts, houses: Houses) -> None:
         self._parts = parts
         self._houses = houses
-        self.outputs = [
-            getattr(parts, field.name)
-            for field in fields(parts)
-            if field.name not in ("page", "home", "stories", "home_others", "others", "plans", "drafts")
-        ]
-        for group in (parts.plans, parts.drafts):
+        self.outputs = [getattr(parts, field.name) for field in fields(parts) if field.name not in _GROUPS]
+        for group in (parts.plans, parts.drafts, parts.paragraph, parts.edits):
             self.outputs += [getattr(group, field.name) for field in fields(group)]
 
     def on(self, event: Callable[..., Any], handler: Handler, *inputs: Any, **settings: Any) -> Any:
@@ -269,6 +270,10 @@ class _Writing:
     def on_each(self, event: Callable[..., Any], handler: Handler, *inputs: Any) -> Any:
         """Call a handler at every event, even while an earlier call is at work."""
         return self.on(event, handler, *inputs, **EACH)
+
+    def shown(self, house: House, place: Place) -> dict[Any, Any]:
+        """A place as it stands in the database, as Gradio takes it."""
+        return shown(write_view.reopened(house, place), self._parts)
 
     def reopen_at(self, event: Callable[..., Any]) -> Any:
         """At an event: show the place again, as it stands in the database."""
@@ -294,16 +299,6 @@ class _Writing:
 
         return arrive
 
-    def picking(self) -> Callable[..., dict[Any, Any]]:
-        """What a click on a paragraph's number does."""
-
-        def pick(place: Place, event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
-            depth = int(event.depth)
-            shown = self._told(lambda house: write_view.look_into(house, place, depth), request)
-            return {**shown, self._parts.about_paragraph: gr.update(open=True)}
-
-        return pick
-
     def _following(self) -> Callable[..., AsyncIterator[dict[Any, Any]]]:
         async def follow(request: gr.Request, place: Place) -> AsyncIterator[dict[Any, Any]]:
             # Gradio empties the outputs of a generator that yields nothing.
@@ -323,7 +318,7 @@ class _Writing:
 
 _PLAIN = (
     "place", "address", "attached", "masthead", "text", "draft", "status", "gauge", "notice", "cut_off",
-    "own_plan", "memory", "memory_note", "memory_change", "provenance", "about",
+    "own_plan", "memory", "memory_note", "memory_change", "about",
 )  # fmt: skip
 
 
@@ -335,6 +330,10 @@ def shown(view: View, parts: Parts) -> dict[Any, Any]:
     if view.is_open is not None:
         told[parts.library] = gr.update(visible=not view.is_open)
         told[parts.tabs] = gr.update(visible=view.is_open, **({"selected": view.tab} if view.tab else {}))
+    if view.paragraph is not None:
+        told.update(changes(view.paragraph, parts.paragraph))
+    if view.edits is not None:
+        told.update(changes(view.edits, parts.edits))
     if view.busy is not None:
         told.update(_busy(view.busy, parts))
     if view.has_earlier is not None:
@@ -347,8 +346,6 @@ def shown(view: View, parts: Parts) -> dict[Any, Any]:
     if view.strands is not None:
         open_strand = view.place.strand_id if view.place else None
         told[parts.strands] = gr.update(choices=list(view.strands), value=open_strand or None)
-    if view.depth is not None:
-        told[parts.depth] = max(1, view.depth)
     return told or {parts.notice: gr.skip()}
 
 
@@ -359,7 +356,7 @@ def _busy(busy: bool, parts: Parts) -> dict[Any, Any]:
         parts.write: gr.update(visible=not busy),
         parts.stop: gr.update(visible=busy),
         parts.strands: still,
-        parts.branch: still,
+        **dict.fromkeys(paragraph_panel.changing(parts.paragraph), still),
     }
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from storyloom.app.studio import Studio
+from storyloom.memory.errors import InvalidText
 from storyloom.ui.studio.writers import Writers
 
 WINDOW = 60
@@ -27,6 +28,7 @@ class Place:
         window: how many of the last paragraphs it shows.
         memory: the short-term memory as it was put on the page.
         writing_id: the writing that the page watches.
+        picked: the paragraph that was picked, or is being written again; 0 for the last one.
     """
 
     story_id: str = ""
@@ -35,3 +37,15 @@ class Place:
     window: int = WINDOW
     memory: str = ""
     writing_id: str = ""
+    picked: int = 0
+
+
+def refuse_while_writing(house: House, place: Place) -> None:
+    """What would leave the place, or change what is read for the next paragraph, waits.
+
+    Raises:
+        InvalidText: the writing that the page watches is at work.
+    """
+    writing = house.writers.get(place.writing_id)
+    if writing is not None and not writing.done:
+        raise InvalidText("A paragraph is being written here. Wait for it, or stop it first.")

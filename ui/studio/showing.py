@@ -27,6 +27,13 @@ class Ticking:
 
 
 @dataclass(frozen=True, slots=True)
+class Unfolded:
+    """Whether what it holds is seen."""
+
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Choices:
     """What can be chosen, as (what a person reads, its value), and what is."""
 

@@ -2,8 +2,8 @@
 
 A handler takes the house it works for, the page's place and the values of its inputs, and returns a frozen
 dataclass: each of its fields has the name of a component in the tab's ``Parts`` (or ``place``, ``notice``,
-``tab``), and what is ``None`` there stays as it is on the page. Components in a tuple take a tuple
-of values.
+``status``, ``tab``), and what is ``None`` there stays as it is on the page. Components in a tuple take a
+tuple of values.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -14,7 +14,7 @@ import gradio as gr
 
 from storyloom.memory.errors import StoryloomError
 from storyloom.ui.studio.place import House, Place
-from storyloom.ui.studio.showing import Choices, Enabled, Labelled, Ticking, Visible
+from storyloom.ui.studio.showing import Choices, Enabled, Labelled, Ticking, Unfolded, Visible
 from storyloom.ui.studio.write_html import notice
 
 # Who asks decides whose stories are shown.
@@ -39,11 +39,26 @@ class Frame:
         place: where the page is.
         notice: what a person should be told.
         tabs: the story's tabs; the value is the open one's id.
+        status: what is or was done, in the bar below the text.
     """
 
     place: gr.State
     notice: gr.HTML
     tabs: gr.Tabs
+    status: gr.HTML
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """The Write tab, for handlers that change the text.
+
+    Attributes:
+        outputs: its components.
+        shown: what they show of a place, as Gradio takes it; what was told of a change stays.
+    """
+
+    outputs: list[Any]
+    shown: Callable[[House, Place], dict[Any, Any]]
 
 
 class Wiring:
@@ -54,6 +69,7 @@ class Wiring:
         frame: what all tabs share.
         reopen: at an event, shows the text of the place again: after its strand or its text has changed.
         watch: at an event, follows what is being written at the place until it has ended.
+        text: shows the text together with what changed it.
     """
 
     def __init__(
@@ -62,11 +78,13 @@ class Wiring:
         frame: Frame,
         reopen: Callable[[Callable[..., Any]], Any],
         watch: Callable[[Callable[..., Any]], Any],
+        text: Text,
     ) -> None:
         self.reopen = reopen
         self.watch = watch
         self._houses = houses
         self._frame = frame
+        self._text = text
 
     def on(
         self,
@@ -88,6 +106,30 @@ class Wiring:
         return event(
             handle, [self._frame.place, *inputs], self._outputs(parts), **{**QUIET, **EACH, **settings}
         )
+
+    def on_change(
+        self, event: Callable[..., Any], handler: Callable[..., Any], parts: Any, *inputs: Any
+    ) -> Any:
+        """As ``on``, for a handler after which another text stands at the place: it is shown at once.
+
+        A click that falls between two events of a chain would be told of the place as it was.
+        """
+
+        def change(house: House, place: Place, *values: Any) -> dict[Any, Any]:
+            view = handler(house, place, *values)
+            return {
+                **self._shown(view, parts),
+                **self._text.shown(house, getattr(view, "place", None) or place),
+            }
+
+        def handle(request: gr.Request, place: Place, *values: Any) -> dict[Any, Any]:
+            try:
+                return change(self._houses(request.username), place, *values)
+            except StoryloomError as error:
+                return {self._frame.notice: notice(str(error))}
+
+        outputs = list(dict.fromkeys((*self._outputs(parts), *self._text.outputs)))
+        return event(handle, [self._frame.place, *inputs], outputs, **QUIET, **EACH)
 
     def on_pick(
         self, event: Callable[..., Any], handler: Callable[..., Any], parts: Any, *inputs: Any
@@ -121,7 +163,7 @@ class Wiring:
     def _outputs(self, parts: Any) -> list[Any]:
         frame = self._frame
         own = [each for field in fields(parts) for each in _each(getattr(parts, field.name))]
-        return [*own, frame.place, frame.notice, frame.tabs]
+        return [*own, frame.place, frame.notice, frame.tabs, frame.status]
 
     def _told(self, handler: Callable[[House], Any], parts: Any, request: gr.Request) -> dict[Any, Any]:
         """A handler's view; a problem is told on the page in a paragraph."""
@@ -138,7 +180,7 @@ class Wiring:
         shown: dict[Any, Any] = {}
         if (tab := changed.pop("tab", None)) is not None:
             shown[frame.tabs] = gr.update(selected=tab)
-        for name in ("place", "notice"):
+        for name in ("place", "notice", "status"):
             if name in changed:
                 shown[getattr(frame, name)] = changed.pop(name)
         for name, value in changed.items():
@@ -164,14 +206,17 @@ def _update(value: Any) -> Any:
     """A handler's word of a component as Gradio takes it."""
     match value:
         case Visible(shown):
-            return gr.update(visible=shown)
+            said: dict[str, Any] = {"visible": shown}
         case Enabled(usable):
-            return gr.update(interactive=usable)
+            said = {"interactive": usable}
         case Ticking(active):
-            return gr.update(active=active)
+            said = {"active": active}
+        case Unfolded(is_open):
+            said = {"open": is_open}
         case Choices(options, chosen):
-            return gr.update(choices=list(options), value=chosen)
+            said = {"choices": list(options), "value": chosen}
         case Labelled(inner, label, shown):
-            return gr.update(value=inner, label=label, visible=shown)
+            said = {"value": inner, "label": label, "visible": shown}
         case _:
             return value
+    return gr.update(**said)

@@ -8,11 +8,12 @@ from storyloom.memory.story import Call, Job, Provenance, SlotRecord, Step, Stor
 _WRITERS = ("writer", "one_call")
 
 
-def document(title: str, steps: Iterable[Step], language: str) -> str:
-    """Title and paragraphs as one text; each paragraph's number opens what is known about it."""
+def document(title: str, steps: Iterable[Step], language: str, picked: int = 0) -> str:
+    """Title and paragraphs as one text; each paragraph's number picks it."""
     paragraphs = "".join(
-        f'<div class="paragraph"><button type="button" data-depth="{step.depth}" '
-        f'aria-label="About paragraph {step.depth}">{step.depth}</button>{_prose(step.paragraph)}</div>'
+        f'<div class="paragraph"><button type="button" data-pick="paragraph" data-depth="{step.depth}" '
+        f'aria-label="About paragraph {step.depth}"{" aria-current=true" if step.depth == picked else ""}>'
+        f"{step.depth}</button>{_prose(step.paragraph)}</div>"
         for step in steps
     )
     return f'<article lang="{escape(language)}"><h1 dir="auto">{escape(title)}</h1>{paragraphs}</article>'

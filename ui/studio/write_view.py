@@ -13,7 +13,7 @@ from storyloom.app.recurrence import Wish
 from storyloom.app.studio import Studio, Written
 from storyloom.memory.errors import StoryNotFound, StrandNotFound
 from storyloom.memory.story import Job, Mode, Strand
-from storyloom.ui.studio import drafts_view, following, gauge_html, write_html
+from storyloom.ui.studio import drafts_view, edits_view, following, gauge_html, paragraph_view, write_html
 from storyloom.ui.studio.place import WINDOW, House, Place
 from storyloom.ui.studio.showing import Visible
 from storyloom.ui.studio.writers import Progress
@@ -47,8 +47,8 @@ class View:
     memory_note: str | None = None
     memory_change: str | None = None
     strands: tuple[tuple[str, str], ...] | None = None
-    depth: int | None = None
-    provenance: str | None = None
+    paragraph: paragraph_view.View | None = None
+    edits: edits_view.View | None = None
     about: str | None = None
 
 
@@ -84,18 +84,19 @@ def opened(house: House, place: Place) -> View:
     written = studio.show(place.story_id, place.strand_id or None, last=place.window)
     story, strand, steps = written.story, written.strand, written.steps
     last = steps[-1] if steps else None
+    depth = last.depth if last else 0
     memory = studio.remembering.page(story.id, strand.id).text
     writing = house.writers.of_strand(strand.id)
     interrupted = [job for job in studio.interrupted(story.id, strand.id) if job.journal.strip()]
     plans = tuple(plan.text for plan in last.plans) if last else ()
-    here = Place(story.id, strand.id, _depth(written), place.window, memory, writing.id if writing else "")
+    now = Place(story.id, strand.id, depth, place.window, memory, writing.id if writing else "", place.picked)
     return View(
-        place=here,
+        place=now,
         address=urlencode({"story": story.id, "strand": strand.id}),
         is_open=True,
         busy=writing is not None,
         masthead=write_html.masthead(story.title),
-        text=write_html.document(story.title, steps, story.language),
+        text=write_html.document(story.title, steps, story.language, place.picked),
         has_earlier=bool(steps) and steps[0].depth > 1,
         draft="",
         status="",
@@ -103,23 +104,36 @@ def opened(house: House, place: Place) -> View:
         notice="",
         cut_off="" if writing else write_html.cut_off(_latest(interrupted)),
         plans=plans,
-        drafts=drafts_view.opened(house, here, has_plans=bool(plans)),
+        drafts=drafts_view.opened(house, now, has_plans=bool(plans)),
         memory=memory,
         memory_note="",
         memory_change=write_html.memory_change(last),
         strands=_strands(studio, story.id),
-        depth=_depth(written),
-        provenance="",
+        paragraph=paragraph_view.opened(house, now),
+        edits=edits_view.opened(house, now),
         about=write_html.about(story, strand),
     )
 
 
-def reopened(house: House, place: Place, memory: str) -> View:
-    """The same place, after another tab has changed the story or the strand; what it told still stands."""
+def reopened(house: House, place: Place, memory: str | None = None) -> View:
+    """The same place, after the story or the strand was changed; what was told of the change stays.
+
+    A writing that was begun with the change is followed even when it has ended by now: it is settled then.
+
+    Args:
+        house: the owner's studio and the writers.
+        place: where the page is.
+        memory: the memory box as it stands; an edit that isn't saved yet stays in it.
+    """
     if not place.story_id:
         return View()
-    view = replace(_attached(opened(house, place)), notice=None)
-    return _with_memory_edit(view, place, memory)
+    view = opened(house, place)
+    if house.writers.get(place.writing_id) is not None and view.place is not None:
+        view = replace(view, place=replace(view.place, writing_id=place.writing_id))
+    # Where nothing is written, no event may follow: Gradio's page would lose a click that falls in between.
+    attached = view.place.writing_id if view.place else ""
+    view = replace(view, attached=attached or None, notice=None, status=None)
+    return view if memory is None else _with_memory_edit(view, place, memory)
 
 
 def begin(house: House, premise: str, title: str, mode: str) -> View:
@@ -145,7 +159,8 @@ def begin(house: House, premise: str, title: str, mode: str) -> View:
         strands=(),
         about="",
         memory_change="",
-        provenance="",
+        paragraph=paragraph_view.nothing(),
+        edits=edits_view.nothing(),
         status=write_html.status(following.doing(Progress())),
         gauge="",
         notice="",
@@ -250,21 +265,6 @@ def earlier(house: House, place: Place) -> View:
     more = replace(place, window=place.window + WINDOW)
     view = opened(house, more)
     return View(place=replace(place, window=more.window), text=view.text, has_earlier=view.has_earlier)
-
-
-def look_into(house: House, place: Place, depth: int) -> View:
-    """The exact prompt of a paragraph, and all that is known about it."""
-    record = house.studio.provenance(place.story_id, depth, place.strand_id)
-    return View(depth=depth, provenance=write_html.provenance(depth, record), notice="")
-
-
-def branch(house: House, place: Place, depth: int) -> View:
-    """Open a new strand that keeps everything up to a paragraph."""
-    strand = house.studio.branch(place.story_id, depth, place.strand_id)
-    return replace(
-        opened(house, Place(place.story_id, strand.id)),
-        status=write_html.status(f"A new strand, the same up to paragraph {depth}."),
-    )
 
 
 def switch(house: House, place: Place, strand_id: str) -> View:

@@ -301,6 +301,11 @@ def test_memory_is_the_same_after_both_halves(studio: Studio, story: str, databa
     assert NEW in studio.remembering.page(story, new.id).text
 
 
+def test_a_single_sentence_has_no_place_to_be_cut(studio: Studio, story: str) -> None:
+    studio.editing.paragraph(story, 3, NEW)
+    assert studio.versions.cuts(story, 3) == ()
+
+
 @pytest.mark.parametrize("at", [-3, 0, 100_000])
 def test_a_paragraph_is_not_cut_outside_itself(studio: Studio, story: str, at: int) -> None:
     with pytest.raises(InvalidText, match="inside the paragraph"):

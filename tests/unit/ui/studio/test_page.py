@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 
 from storyloom.app.studio import Studio
-from storyloom.ui.studio import page
+from storyloom.ui.studio import edits_view, page, paragraph_view
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.write_view import View
 from storyloom.ui.studio.writers import Writers
@@ -44,6 +44,14 @@ def test_while_busy_stop_stands_where_write_was(parts: page.Parts) -> None:
     after = page.shown(View(busy=False, plans=("One.", "Two.", "Three.")), parts)
     assert {after[card]["interactive"] for card in cards} == {True}
     assert after[parts.plans.second]["value"] == "Two."
+
+
+def test_while_busy_what_changes_the_text_waits(parts: page.Parts) -> None:
+    panel = View(busy=True, paragraph=paragraph_view.nothing())
+    shown = page.shown(panel, parts)
+    assert shown[parts.paragraph.remove]["interactive"] is False
+    assert shown[parts.paragraph.depth] == 1
+    assert page.shown(View(edits=edits_view.nothing()), parts)[parts.edits.undo]["visible"] is False
 
 
 def test_a_strand_is_chosen_among_all(parts: page.Parts) -> None:

@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from storyloom.memory.errors import InvalidText, StoryNotFound, StrandNotFound
-from storyloom.ui.studio import write_view
+from storyloom.memory.errors import InvalidText, StoryNotFound
+from storyloom.ui.studio import paragraph_view, write_view
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.write_view import View
 from storyloom.ui.studio.writers import Writers, Writing
@@ -111,9 +111,8 @@ def test_an_edited_memory_reaches_the_next_prompt(house: House, page: View) -> N
     saved = write_view.save_memory(house, place_of(page), "Mara fears the number nine.")
     assert saved.memory == "Mara fears the number nine."
     after = went_on(house, saved)
-    shown = write_view.look_into(house, place_of(after), 2)
+    shown = paragraph_view.look_into(house, place_of(after), 2)
     assert "Mara fears the number nine." in (shown.provenance or "")
-    assert shown.depth == 2
 
 
 def test_an_unsaved_edit_of_the_memory_outlives_a_paragraph(house: House, page: View) -> None:
@@ -131,9 +130,10 @@ def test_a_memory_of_nothing_is_refused(house: House, page: View) -> None:
         write_view.save_memory(house, place_of(page), " ")
 
 
-def test_a_branch_is_opened_and_left(house: House, page: View) -> None:
+def test_a_strand_is_opened_and_left(house: House, page: View) -> None:
     two = went_on(house, page)
-    branched = write_view.branch(house, place_of(two), 1)
+    strand = house.studio.branch(place_of(two).story_id, 1)
+    branched = write_view.switch(house, place_of(two), strand.id)
     assert place_of(branched).depth == 1
     assert branched.strands is not None
     assert len(branched.strands) == 2
@@ -143,8 +143,25 @@ def test_a_branch_is_opened_and_left(house: House, page: View) -> None:
     ]
     back = write_view.switch(house, place_of(branched), place_of(two).strand_id)
     assert place_of(back).depth == 2
-    with pytest.raises(StrandNotFound):
-        write_view.branch(house, place_of(two), 9)
+
+
+def test_what_a_change_told_stays_when_its_text_is_shown(house: House, page: View) -> None:
+    again = write_view.reopened(house, replace(place_of(page), picked=1))
+    assert (again.notice, again.status, again.attached) == (None, None, None)
+    assert place_of(again).picked == 1
+    assert "aria-current" in (again.text or "")
+
+
+def test_a_writing_that_has_ended_before_it_is_shown_is_followed_all_the_same(
+    house: House, page: View
+) -> None:
+    begun = write_view.go_on(house, place_of(page), 0, "x" * 5000)
+    writing = house.writers.get(place_of(begun).writing_id)
+    assert writing is not None
+    assert writing.ended_within(WAIT)
+    shown = write_view.reopened(house, place_of(begun))
+    assert shown.attached == place_of(shown).writing_id == writing.id
+    assert "Shorten it" in (ended(house, shown).notice or "")
 
 
 def test_earlier_paragraphs_are_shown_when_asked_for(
