@@ -63,7 +63,9 @@ def test_a_draft_is_kept_by_opening_its_strand(house: House, place: Place) -> No
     kept = drafts_view.pick(house, place, {"pick": "keep", "strand": strand}).place
     assert kept is not None
     assert "Mara &lt;b&gt;rows" not in (write_view.opened(house, kept).text or "")
-    assert write_view.opened(house, kept).depth == 2
+    opened = write_view.opened(house, kept).place
+    assert opened is not None
+    assert opened.depth == 2
 
 
 def test_closed_drafts_leave_their_strands(house: House, place: Place) -> None:
