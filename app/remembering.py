@@ -21,7 +21,7 @@ from storyloom.app.stale_pages import later_pages
 from storyloom.app.story_settings import rule_of
 from storyloom.app.summaries import refresh_summaries
 from storyloom.memory.errors import InvalidText
-from storyloom.memory.page_changes import with_pin, with_proposal
+from storyloom.memory.page_changes import with_pin, with_proposal, without_sentence
 from storyloom.memory.recall import SEARCH_LIMIT
 from storyloom.memory.recall_query import question
 from storyloom.memory.short_term import rewritten
@@ -104,6 +104,26 @@ class Remembering:
             if new != old.memory:
                 write_page(work, line, old.step, new)
                 _keep(work, story, line, old, new, page_as_it_was(old, dropped))
+            work.commit()
+        return new
+
+    def remove(self, reference: str, which: str, strand: str | None = None) -> ShortMemory:
+        """Take one sentence out of the page; undoing the edit brings it back.
+
+        Args:
+            reference: the story.
+            which: the sentence's number on the page, from 1, or words that only it holds.
+            strand: the strand, the main one by default.
+
+        Raises:
+            InvalidText: no sentence answers to ``which``, or more than one does.
+        """
+        story, line = self._shelf.find(reference, strand)
+        with self._shelf.database.unit_of_work() as work:
+            old = read_page(work, story, line)
+            new, left = without_sentence(old.memory, which)
+            write_page(work, line, old.step, new)
+            _keep(work, story, line, old, new, page_as_it_was(old, (Dropped(left, "taken out by hand"),)))
             work.commit()
         return new
 

@@ -94,6 +94,18 @@ def with_pin(memory: ShortMemory, which: str, *, pinned: bool) -> ShortMemory:
     return ShortMemory(tuple(notes))
 
 
+def without_sentence(memory: ShortMemory, which: str) -> tuple[ShortMemory, Note]:
+    """The page without one sentence, and that sentence; the arguments are as those of ``with_pin``.
+
+    Raises:
+        InvalidText: no sentence answers to ``which``, or more than one does.
+    """
+    place = _numbered(memory, which)
+    notes = list(memory.notes)
+    left = notes.pop(place)
+    return ShortMemory(tuple(notes)), left
+
+
 def _numbered(memory: ShortMemory, which: str) -> int:
     numbers = {str(number): number - 1 for number in range(1, len(memory.notes) + 1)}
     if which.strip() in numbers:

@@ -224,3 +224,15 @@ def test_a_changed_page_marks_the_branches_that_went_on_from_it(studio: Studio, 
         (branch.id, 6),
     ]
     assert studio.editing.stale(story) == []
+
+
+def test_one_sentence_is_taken_out_and_brought_back(studio: Studio, story: str) -> None:
+    page = studio.remembering.page(story)
+    after = studio.remembering.remove(story, page.notes[1].text)
+    assert after.notes == (page.notes[0], *page.notes[2:])
+    gone = [one for one in studio.remembering.blame(story).gone if one.dropped.note == page.notes[1]]
+    assert [(one.depth, one.dropped.reason) for one in gone] == [(4, "taken out by hand")]
+    studio.editing.undo(story)
+    assert studio.remembering.page(story) == page
+    with pytest.raises(InvalidText, match="no sentence 99"):
+        studio.remembering.remove(story, "99")
