@@ -60,6 +60,16 @@ class Kept(Generic[T]):
         with self.shelf.database.unit_of_work(write=False) as work:
             return self.repository(work).of_story(story.id)
 
+    def get(self, reference: str, which: str) -> T:
+        """One of a story's, by its id, the beginning of it, or its name.
+
+        Raises:
+            LoreNotFound: none answers to ``which``, or more than one does.
+        """
+        story, _ = self.shelf.find(reference)
+        with self.shelf.database.unit_of_work(write=False) as work:
+            return self.repository(work).find(story.id, which)
+
     def add(self, reference: str, fields: Mapping[str, Any]) -> T:
         """Add one to the end of the book.
 
