@@ -2,8 +2,8 @@
 
 A handler takes the house it works for, the page's place and the values of its inputs, and returns a frozen
 dataclass: each of its fields has the name of a component in the tab's ``Parts`` (or ``place``, ``notice``,
-``status``, ``tab``), and what is ``None`` there stays as it is on the page. Components in a tuple take a
-tuple of values.
+``status``, ``tab``), and what is ``None`` there stays as it is on the page. A field of ``Parts`` may be a
+tuple of components, such as those of a form; the view then has a tuple of their values.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping

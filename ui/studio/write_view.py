@@ -122,7 +122,7 @@ def reopened(house: House, place: Place, memory: str | None = None) -> View:
 
     Args:
         house: the owner's studio and the writers.
-        place: where the page is.
+        place: where the page is; without a memory where another tab has just gone there.
         memory: the memory box as it stands; an edit that isn't saved yet stays in it.
     """
     if not place.story_id:
@@ -133,7 +133,7 @@ def reopened(house: House, place: Place, memory: str | None = None) -> View:
     # Where nothing is written, no event may follow: Gradio's page would lose a click that falls in between.
     attached = view.place.writing_id if view.place else ""
     view = replace(view, attached=attached or None, notice=None, status=None)
-    return view if memory is None else _with_memory_edit(view, place, memory)
+    return _with_memory_edit(view, place, memory) if memory is not None and place.memory else view
 
 
 def begin(house: House, premise: str, title: str, mode: str) -> View:
@@ -284,6 +284,12 @@ def dismiss(house: House, place: Place) -> View:
     if job is not None:
         house.studio.dismiss(job)
     return View(cut_off=write_html.cut_off(_offered(house, place)))
+
+
+def _with_unsaved(view: View) -> View:
+    """The page with the memory box as it is: it holds what the person hasn't saved yet."""
+    told = "Your edit isn't saved yet, and the story's memory has changed since. Saving replaces it."
+    return replace(view, memory=None, memory_note=write_html.notice(told))
 
 
 def _attached(view: View) -> View:

@@ -213,3 +213,14 @@ def test_another_owner_finds_nothing(house: House, page: View) -> None:
     assert other.studio.stories() == []
     with pytest.raises(StoryNotFound):
         write_view.opened(other, place_of(page))
+
+
+def test_another_tabs_change_leaves_an_unsaved_edit_of_the_memory(house: House, page: View) -> None:
+    place = place_of(page)
+    house.studio.remembering.rewrite(place.story_id, "Mara is afraid of water.", place.strand_id)
+    unsaved = write_view.reopened(house, place, "Mara is af")
+    assert unsaved.memory is None
+    assert "isn&#x27;t saved yet" in (unsaved.memory_note or "")
+    assert write_view.reopened(house, place, place.memory).memory == "Mara is afraid of water."
+    elsewhere = Place(place.story_id, place.strand_id)
+    assert write_view.reopened(house, elsewhere, "Mara is af").memory == "Mara is afraid of water."
