@@ -48,10 +48,3 @@ class Labelled:
     value: Any
     label: str
     shown: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Ticking:
-    """Whether a timer runs."""
-
-    on: bool

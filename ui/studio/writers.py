@@ -9,11 +9,12 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from storyloom.app.beginning import Beginning
 from storyloom.app.drafting import DraftListener, draft
 from storyloom.app.events import Cancelled, Stage
+from storyloom.app.rebuilding import Rebuilt
 from storyloom.app.recurrence import Wish
 from storyloom.app.studio import Studio
 from storyloom.memory.errors import StoryloomError
@@ -167,12 +168,36 @@ class Drafting:
             writing.stop()
 
 
+class Rebuild(Writing):
+    """One request to make again what edits made stale. It writes nothing: its strand can be written on.
+
+    Attributes:
+        rebuilt_strand: the strand.
+        made: what was made, once it has ended well.
+        count: what is being made, how many are done, and of how many.
+    """
+
+    def __init__(self, strand_id: str) -> None:
+        super().__init__()
+        self.rebuilt_strand = strand_id
+        self.made: Rebuilt | None = None
+        self.count = ("", 0, 0)
+
+    def on_progress(self, what: str, done: int, total: int) -> None:
+        """So much is done."""
+        self.count = (what, done, total)
+
+
+W = TypeVar("W", bound=Writing)
+
+
 class Writers:
     """Every writing of the server, of all its pages."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(max_workers=MOST_AT_ONCE, thread_name_prefix="writing")
         self._lock = threading.Lock()
+        self._rebuilding = threading.Lock()
         self._writings: dict[str, Writing] = {}
         self._draftings: dict[str, Drafting] = {}
 
@@ -230,6 +255,22 @@ class Writers:
         with self._lock:
             self._draftings.pop(drafting.id, None)
 
+    def rebuild(self, studio: Studio, story_id: str, strand_id: str) -> Rebuild:
+        """Make again what is stale on a strand; a making that is at work on it goes on instead."""
+
+        def make(rebuild: Rebuild) -> None:
+            rebuild.made = studio.rebuilding.rebuild(story_id, rebuild, strand_id)
+
+        with self._rebuilding:
+            at_work = self.rebuild_of(strand_id)
+            return at_work or self._start(Rebuild(strand_id), make)
+
+    def rebuild_of(self, strand_id: str) -> Rebuild | None:
+        """The making again that is at work on a strand, if any."""
+        with self._lock:
+            found = (one for one in self._writings.values() if isinstance(one, Rebuild) and not one.done)
+            return next((one for one in found if one.rebuilt_strand == strand_id), None)
+
     def get(self, writing_id: str) -> Writing | None:
         """A writing by its id; None when it is unknown or long done."""
         with self._lock:
@@ -251,9 +292,7 @@ class Writers:
             for writing in drafting.writings:
                 writing.ended_within(_END_SECONDS)
 
-    def _start(
-        self, writing: Writing, write: Callable[[Writing], None], threads: ThreadPoolExecutor | None = None
-    ) -> Writing:
+    def _start(self, writing: W, write: Callable[[W], None], threads: ThreadPoolExecutor | None = None) -> W:
         with self._lock:
             for old in [one.id for one in self._writings.values() if one.done][:-_KEPT]:
                 del self._writings[old]
