@@ -34,7 +34,8 @@ from storyloom.ui.studio.writers import Writers
 DEFAULT_PORT = 7860
 _MEDIA = {"md": "text/markdown", "txt": "text/plain", "json": "application/json"}
 _GRACE_SECONDS = 1
-# The largest story or manuscript that the page takes; the command line takes larger ones.
+_LORE_MEDIA = {"json": "application/json", "lorebook": "application/json", "png": "image/png"}
+# The largest story, manuscript or lorebook that the page takes; the command line takes larger ones.
 _MOST_UPLOADED = "64mb"
 
 
@@ -107,6 +108,15 @@ def application(
         except StoryloomError as error:
             raise HTTPException(404, str(error)) from error
 
+    @app.get("/lore/{story}.{suffix}")
+    def lore(request: Request, story: str, suffix: str) -> Response:
+        if suffix not in _LORE_MEDIA:
+            raise HTTPException(404, f"Lore comes as {', '.join(_LORE_MEDIA)}.")
+        try:
+            return exported_lore(studio_of(request.state.user), story, suffix)
+        except StoryloomError as error:
+            raise HTTPException(404, str(error)) from error
+
     def user_of(request: Request) -> str:
         return str(request.state.user)
 
@@ -135,10 +145,24 @@ def exported(studio: Studio, story: str, suffix: str, strand: str | None) -> Res
     title = studio.show(story, strand, last=1).story.title
     with tempfile.TemporaryDirectory() as folder:
         content = studio.export(story, Path(folder) / f"story.{suffix}", strand).read_bytes()
+    return _download(content, title, suffix, _MEDIA[suffix])
+
+
+def exported_lore(studio: Studio, story: str, suffix: str) -> Response:
+    """A story's lore as another program's file to download, named after the story's title."""
+    title = studio.show(story, last=1).story.title
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"lore.{suffix}"
+        studio.lore.write_out(story, file)
+        content = file.read_bytes()
+    return _download(content, title, suffix, _LORE_MEDIA[suffix])
+
+
+def _download(content: bytes, title: str, suffix: str, media_type: str) -> Response:
     name = quote(re.sub(r"[^\w\- ]+", "", title).strip()[:80] or "story")
     return Response(
         content,
-        media_type=_MEDIA[suffix],
+        media_type=media_type,
         headers={"Content-Disposition": f"attachment; filename*=UTF-8''{name}.{suffix}"},
     )
 

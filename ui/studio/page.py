@@ -16,6 +16,7 @@ from storyloom.ui.studio import (
     library_view,
     machine_tab,
     map_tab,
+    memory_tab,
     new_story_tab,
     paragraph_panel,
     plans_panel,
@@ -73,7 +74,7 @@ class TabModule(Protocol):
 
 
 # Beside Write, where a story is open.
-TABS: tuple[TabModule, ...] = (play_tab, inspect_tab, map_tab)
+TABS: tuple[TabModule, ...] = (play_tab, memory_tab, inspect_tab, map_tab)
 # Beside the list of stories, where none is open.
 HOME_TABS: tuple[TabModule, ...] = (new_story_tab, batch_tab, machine_tab)
 
