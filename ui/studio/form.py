@@ -40,7 +40,7 @@ class Field:
     rare: bool = False
 
 
-OPEN_OPTIONS = (("As the story's lore has it", ""), ("Yes", "true"), ("No", "false"))
+OPEN_OPTIONS = (("As the story has it", ""), ("Yes", "true"), ("No", "false"))
 
 
 def shown(fields: Sequence[Field], one: Any) -> tuple[Any, ...]:
