@@ -1,6 +1,6 @@
 """Stories for the tests of the tabs, written by handlers."""
 
-from storyloom.ui.studio import write_view
+from storyloom.ui.studio import paragraph_view, write_view
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.write_view import View
 
@@ -33,6 +33,6 @@ def went_on(house: House, place: Place, paragraphs: int = 1, plan: str = "") -> 
 
 def branched(house: House, place: Place, depth: int) -> Place:
     """Where a page is that opened a new strand."""
-    after = write_view.branch(house, place, depth).place
+    after = paragraph_view.branch(house, place, depth).place
     assert after is not None
     return after
