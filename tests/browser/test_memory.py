@@ -155,7 +155,7 @@ def test_what_is_stale_is_made_again(server: Any, tabs: Any, shots: Path) -> Non
 
 
 def test_making_again_is_stopped(own_server: Callable[..., Any], tabs: Any) -> None:
-    server = own_server(delay=0.03)
+    server = own_server(delay=0.1)
     page = tabs.open(server.url)
     story = begin(page)
     write_on(page, 2)

@@ -34,11 +34,6 @@ class View:
     notice: str | None = None
 
 
-def arrived(house: House, place: Place) -> View:
-    """The list, where the page was opened without a story."""
-    return View() if place.story_id or place.writing_id else listed(house, place, "")
-
-
 def listed(house: House, _place: Place, wanted: str) -> View:
     """The stories whose titles hold what is looked for, the last touched first."""
     stories = house.studio.stories()

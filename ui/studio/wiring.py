@@ -181,7 +181,7 @@ class Wiring:
         if (tab := changed.pop("tab", None)) is not None:
             shown[frame.tabs] = gr.update(selected=tab)
         for name in ("place", "notice", "status"):
-            if name in changed:
+            if name in changed and not hasattr(parts, name):  # a tab may have one of its own
                 shown[getattr(frame, name)] = changed.pop(name)
         for name, value in changed.items():
             part = getattr(parts, name)

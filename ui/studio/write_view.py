@@ -132,7 +132,7 @@ def reopened(house: House, place: Place, memory: str | None = None) -> View:
         view = replace(view, place=replace(view.place, writing_id=place.writing_id))
     # Where nothing is written, no event may follow: Gradio's page would lose a click that falls in between.
     attached = view.place.writing_id if view.place else ""
-    view = replace(view, attached=attached or None, notice=None, status=None)
+    view = replace(view, is_open=None, attached=attached or None, notice=None, status=None)
     return _with_memory_edit(view, place, memory) if memory is not None and place.memory else view
 
 
@@ -235,7 +235,8 @@ def settle(house: House, place: Place, memory: str, own_plan: str) -> View:
         return replace(library(), notice=told)
     after = opened(house, replace(place, story_id=progress.story_id, strand_id=progress.strand_id))
     unspent = writing.wish.plan if writing.error and not own_plan.strip() else None
-    view = replace(after, busy=False, notice=told, own_plan=unspent)
+    # It is open: to say so again would tell its tabs that one of them was chosen.
+    view = replace(after, is_open=None, busy=False, notice=told, own_plan=unspent)
     return _with_memory_edit(view, place, memory)
 
 

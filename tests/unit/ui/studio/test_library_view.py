@@ -25,15 +25,10 @@ def titles(house: House) -> list[str]:
 
 
 def test_an_empty_library_and_a_full_one(house: House) -> None:
-    assert "No story yet" in (library_view.arrived(house, NOWHERE).shelf or "")
+    assert "No story yet" in (library_view.listed(house, NOWHERE, "").shelf or "")
     story = begin(house)
-    shelf = library_view.arrived(house, NOWHERE).shelf or ""
+    shelf = library_view.listed(house, NOWHERE, "").shelf or ""
     assert f'<a href="?story={story}" dir="auto">The Lamp</a>' in shelf
-
-
-def test_a_page_with_a_story_needs_no_list(house: House) -> None:
-    assert library_view.arrived(house, Place("story")) == library_view.View()
-    assert library_view.arrived(house, Place(writing_id="w")) == library_view.View()
 
 
 def test_titles_are_searched_for_where_there_are_many(house: House) -> None:
