@@ -27,7 +27,7 @@ from storyloom.ui.studio import (
 )
 from storyloom.ui.studio import library as stories_tab
 from storyloom.ui.studio.place import House, Place
-from storyloom.ui.studio.wiring import EACH, PICK, QUIET, Frame, Houses, Text, Wiring, changes
+from storyloom.ui.studio.wiring import EACH, PICK, QUIET, STREAM, Frame, Houses, Text, Wiring, changes
 from storyloom.ui.studio.write_view import View
 
 Handler = Callable[..., View]
@@ -284,7 +284,7 @@ class _Writing:
     def watch_at(self, event: Callable[..., Any]) -> None:
         """At an event: follow what is being written, and settle when it has ended."""
         parts = self._parts
-        followed = event(self._following(), parts.place, self.outputs, **QUIET)
+        followed = event(self._following(), parts.place, self.outputs, **STREAM)
         self.on(followed.then, write_view.settle, parts.place, parts.memory, parts.own_plan)
 
     def begin_at(self, event: Callable[..., Any], handler: Handler, *inputs: Any) -> None:

@@ -21,7 +21,16 @@ from storyloom.ui.studio.write_html import notice
 Houses = Callable[[str | None], House]
 
 # Nothing is dimmed or covered while a handler runs, and no handler is an endpoint for scripts.
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+# Each is answered at once, outside Gradio's queue: its page closes the queue's one stream when nothing is
+# awaited, and an event that is begun in that moment never hears its answer.
+QUIET: dict[str, Any] = {
+    "show_progress": "hidden",
+    "api_visibility": "private",
+    "concurrency_limit": None,
+    "queue": False,
+}
+# What answers again and again needs the queue.
+STREAM: dict[str, Any] = {**QUIET, "queue": True}
 # What may be done twice is done at each click: a click that Gradio's page lost can be made again.
 EACH: dict[str, Any] = {"trigger_mode": "multiple"}
 # For ``gr.HTML(js_on_load=PICK)``: a click on what has ``data-pick`` tells all its data-… to ``on_pick``.
@@ -158,7 +167,7 @@ class Wiring:
             async for view in handler(self._houses(request.username), place, *values):
                 yield self._shown(view, parts)
 
-        return event(handle, [self._frame.place, *inputs], self._outputs(parts), **QUIET)
+        return event(handle, [self._frame.place, *inputs], self._outputs(parts), **STREAM)
 
     def _outputs(self, parts: Any) -> list[Any]:
         frame = self._frame

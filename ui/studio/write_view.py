@@ -132,7 +132,8 @@ def reopened(house: House, place: Place, memory: str | None = None) -> View:
         view = replace(view, place=replace(view.place, writing_id=place.writing_id))
     # Where nothing is written, no event may follow: Gradio's page would lose a click that falls in between.
     attached = view.place.writing_id if view.place else ""
-    view = replace(view, is_open=None, attached=attached or None, notice=None, status=None)
+    is_new = True if not place.memory else None  # Another story or strand, or none was open.
+    view = replace(view, is_open=is_new, attached=attached or None, notice=None, status=None)
     return _with_memory_edit(view, place, memory) if memory is not None and place.memory else view
 
 
