@@ -12,10 +12,10 @@ from playwright.sync_api import Page, expect
 from storyloom.memory.orders import Batch, Order, TaskState, queued
 from storyloom.storage.database import Database
 from tests.browser.conftest import Server, script, scripted_command
+from tests.browser.test_page import PREMISE, no_sideways_scroll
 
 pytestmark = pytest.mark.browser
 
-PREMISE = "Mara keeps a lighthouse and finds a door in the sea."
 PLACES = ("sea", "cellar", "tower", "garden", "quarry", "chapel", "orchard", "harbour", "attic", "mill")
 # One for each time that a test asks: what was asked once doesn't come again.
 OUTLINES = [
@@ -61,10 +61,6 @@ def begin(page: Page, title: str) -> str:
 
 def row(page: Page, title: str) -> Any:
     return page.locator("#shelf li").filter(has=page.get_by_role("link", name=title, exact=True))
-
-
-def no_sideways_scroll(page: Page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_a_story_is_duplicated_deleted_and_brought_back(library: Server, tabs: Any, shots: Path) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.test_page import no_sideways_scroll
+
 pytestmark = pytest.mark.browser
 
 BOOK = (
@@ -53,10 +55,6 @@ def said(page: Page, text: str) -> None:
 
 def version(page: Page, text: str) -> None:
     expect(page.locator("#version")).to_have_text(text)
-
-
-def no_sideways_scroll(page: Page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_a_paragraph_is_written_again_and_each_version_is_opened(

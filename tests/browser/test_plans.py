@@ -6,26 +6,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.test_page import begin, no_sideways_scroll, written
+
 pytestmark = pytest.mark.browser
-
-PREMISE = "Mara keeps a lighthouse and finds a door in the sea."
-
-
-def begin(page: Page, premise: str = PREMISE) -> str:
-    """Start a story on the page and wait for its first paragraph; gives the story's id."""
-    page.locator("#premise textarea").fill(premise)
-    page.locator("#begin").click()
-    written(page, 1)
-    expect(page).to_have_url(re.compile(r"story=\w+"))
-    found = re.search(r"story=(\w+)", page.url)
-    assert found is not None
-    return found[1]
-
-
-def written(page: Page, paragraphs: int) -> None:
-    """Wait until that many paragraphs are committed and the next can be asked for."""
-    expect(page.locator("#text .paragraph")).to_have_count(paragraphs)
-    expect(page.locator("#write")).to_be_visible()
 
 
 def plan(page: Page, number: int) -> Any:
@@ -35,10 +18,6 @@ def plan(page: Page, number: int) -> Any:
 def drafted(page: Page, count: int = 3) -> None:
     """Wait until that many drafts can be kept."""
     expect(page.get_by_role("button", name="Keep this one")).to_have_count(count)
-
-
-def no_sideways_scroll(page: Page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_a_plan_is_written_as_offered_changed_or_one_s_own(server: Any, tabs: Any, shots: Path) -> None:

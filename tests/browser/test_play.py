@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-pytestmark = pytest.mark.browser
+from tests.browser.test_page import PREMISE, no_sideways_scroll, story_id
 
-PREMISE = "Mara keeps a lighthouse and finds a door in the sea."
+pytestmark = pytest.mark.browser
 
 
 def begin(page: Page, premise: str = PREMISE) -> str:
@@ -18,13 +18,6 @@ def begin(page: Page, premise: str = PREMISE) -> str:
     page.locator("#begin").click()
     told(page, 1)
     return story_id(page)
-
-
-def story_id(page: Page) -> str:
-    expect(page).to_have_url(re.compile(r"story=\w+"))
-    found = re.search(r"story=(\w+)", page.url)
-    assert found is not None
-    return found[1]
 
 
 def told(page: Page, turns: int) -> None:
@@ -44,10 +37,6 @@ def streams(page: Page, letters: int = 40) -> None:
     """Wait until words of the answer have come."""
     words = "document.querySelector('#play-draft .answer')?.innerText"
     page.wait_for_function(f"letters => ({words} || '').length > letters", arg=letters)
-
-
-def no_sideways_scroll(page: Page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def shown(page: Page, parts: str) -> bool:

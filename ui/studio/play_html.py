@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from storyloom.memory.story import Origin, Plan, Step
+from storyloom.ui.studio.write_html import prose
 
 
 def turns(title: str, steps: Sequence[Step], language: str) -> str:
@@ -14,7 +15,7 @@ def turns(title: str, steps: Sequence[Step], language: str) -> str:
 
 def draft(action: str, text: str) -> str:
     """The turn that is being told."""
-    answer = f'<div class="answer">{_prose(text)}</div>'
+    answer = f'<div class="answer">{prose(text)}</div>'
     return f'<section class="turn" aria-busy="true">{_action(action)}{answer}</section>'
 
 
@@ -34,7 +35,7 @@ def _turn(step: Step, *, is_last: bool) -> str:
     action = step.plan if step.depth > 1 or step.plan_origin is Origin.PERSON else ""
     return (
         f'<section class="turn">{_mark(step.depth, is_last=is_last)}{_action(action)}'
-        f'<div class="answer">{_prose(step.paragraph)}</div></section>'
+        f'<div class="answer">{prose(step.paragraph)}</div></section>'
     )
 
 
@@ -50,8 +51,3 @@ def _mark(depth: int, *, is_last: bool) -> str:
 
 def _action(action: str) -> str:
     return f'<p class="action" dir="auto">{escape(action)}</p>' if action else ""
-
-
-def _prose(text: str) -> str:
-    parts = [part for part in text.split("\n") if part.strip()] or [""]
-    return "".join(f'<p dir="auto">{escape(part)}</p>' for part in parts)

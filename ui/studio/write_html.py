@@ -13,7 +13,7 @@ def document(title: str, steps: Iterable[Step], language: str, picked: int = 0) 
     paragraphs = "".join(
         f'<div class="paragraph"><button type="button" data-pick="paragraph" data-depth="{step.depth}" '
         f'aria-label="About paragraph {step.depth}"{" aria-current=true" if step.depth == picked else ""}>'
-        f"{step.depth}</button>{_prose(step.paragraph)}</div>"
+        f"{step.depth}</button>{prose(step.paragraph)}</div>"
         for step in steps
     )
     return f'<article lang="{escape(language)}"><h1 dir="auto">{escape(title)}</h1>{paragraphs}</article>'
@@ -23,7 +23,7 @@ def draft(text: str, plan: str = "") -> str:
     """The paragraph that is being written; until its first words come, what shall happen in it."""
     if plan and not text:
         return f'<div class="paragraph" aria-busy="true"><p class="quiet" dir="auto">{escape(plan)}</p></div>'
-    return f'<div class="paragraph" aria-busy="true">{_prose(text)}</div>'
+    return f'<div class="paragraph" aria-busy="true">{prose(text)}</div>'
 
 
 def masthead(title: str = "") -> str:
@@ -89,7 +89,8 @@ def provenance(depth: int, record: Provenance) -> str:
     )
 
 
-def _prose(text: str) -> str:
+def prose(text: str) -> str:
+    """A paragraph's text, a line of it each as a paragraph of the page."""
     parts = [part for part in text.split("\n") if part.strip()] or [""]
     return "".join(f'<p dir="auto">{escape(part)}</p>' for part in parts)
 
