@@ -25,9 +25,10 @@ from storyloom.app.wiring import open_studio
 from storyloom.memory.errors import InvalidSetting, StoryloomError
 from storyloom.ui.auth import Users, read_users
 from storyloom.ui.gate import LOOPBACK, Gate
-from storyloom.ui.studio.page import STYLE, page
+from storyloom.ui.studio.page import page
 from storyloom.ui.studio.place import House
 from storyloom.ui.studio.shade import Shaded
+from storyloom.ui.studio.sheets import style_sheet
 from storyloom.ui.studio.theme import theme
 from storyloom.ui.studio.writers import Writers
 
@@ -134,7 +135,7 @@ def application(
         max_file_size=_MOST_UPLOADED,
         theme=theme(),
         # Gradio narrows a style sheet given as css to its own container, media queries included.
-        head=f"<style>{STYLE.read_text(encoding='utf-8')}</style>",
+        head=f"<style>{style_sheet()}</style>",
         auth_dependency=user_of if users is not None else None,
     )
     return Gate(Shaded(app), hosts=hosts, users=users)

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, Protocol
 
 import gradio as gr
@@ -31,8 +30,6 @@ from storyloom.ui.studio.wiring import EACH, PICK, QUIET, STREAM, Frame, Houses,
 from storyloom.ui.studio.write_view import View
 
 Handler = Callable[..., View]
-
-STYLE = Path(__file__).with_name("style.css")
 
 # The number that was clicked last is marked, on a narrow page its panel comes into sight.
 _MARK = """element.addEventListener('click', event => {

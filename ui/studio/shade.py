@@ -20,7 +20,7 @@ _KEEPING = """(() => {
     new MutationObserver(show).observe(document.body, {attributes: true, attributeFilter: ['class']});
   }).observe(document.documentElement, {childList: true});
 })();"""
-# The same two colours as style.css has, for the moment before it is there.
+# The same two colours as styles/page.css has, for the moment before it is there.
 _FIRST = "body { background: #fcfbf8 !important; } body.dark { background: #191816 !important; }"
 _HEAD = f"<head><style>{_FIRST}</style><script>{_KEEPING}</script>".encode()
 # What the choice on the page does.

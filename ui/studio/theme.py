@@ -1,4 +1,4 @@
-"""Gradio's theme in the page's own colours, which ``style.css`` sets for light and dark."""
+"""Gradio's theme in the page's own colours, which ``styles/page.css`` sets for light and dark."""
 
 import gradio as gr
 from gradio.themes.utils import fonts
@@ -7,7 +7,7 @@ from gradio.themes.utils import fonts
 _SANS = [fonts.Font("system-ui"), fonts.Font("sans-serif")]
 _MONO = [fonts.Font("ui-monospace"), fonts.Font("monospace")]
 
-# What the page is before its style sheet is there; style.css has the same two as --paper and --ink.
+# What the page is before its style sheet is there; styles/page.css has the same two as --paper and --ink.
 _FIRST_COLOURS = {
     "body_background_fill": "#fcfbf8",
     "body_background_fill_dark": "#191816",
