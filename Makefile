@@ -13,7 +13,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 # A machine with a GPU often brings its own torch: its Python runs the GPU targets where there is no $(VENV).
 GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
 
-.PHONY: write ui test crash test-gpu install dev chromium link fmt check bench bench-cpu bench-gpu clean
+.PHONY: write ui test crash test-gpu install dev chromium link fmt messages check bench bench-cpu bench-gpu clean
 
 write: install
 	@test -n "$$STORY_PREMISE" || { echo 'Give a premise: make write PREMISE="A lighthouse keeper finds a door in the sea."' >&2; exit 2; }
@@ -39,6 +39,10 @@ check: dev link
 fmt: dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Puts the studio's new messages into its translations, ui/studio/messages/*.po, to be translated there.
+messages: dev
+	$(BIN)/python -m tests.messages
 
 # Prints its figures as one JSON line at the end, such as: make bench NAME=prose
 bench: dev

@@ -25,10 +25,12 @@ from storyloom.app.wiring import open_studio
 from storyloom.memory.errors import InvalidSetting, StoryloomError
 from storyloom.ui.auth import Users, read_users
 from storyloom.ui.gate import LOOPBACK, Gate
+from storyloom.ui.studio.head import Headed
 from storyloom.ui.studio.page import page
 from storyloom.ui.studio.place import House
-from storyloom.ui.studio.shade import Shaded
+from storyloom.ui.studio.shade import HEAD
 from storyloom.ui.studio.sheets import style_sheet
+from storyloom.ui.studio.spoken import Spoken, head
 from storyloom.ui.studio.theme import theme
 from storyloom.ui.studio.writers import Writers
 
@@ -138,7 +140,7 @@ def application(
         head=f"<style>{style_sheet()}</style>",
         auth_dependency=user_of if users is not None else None,
     )
-    return Gate(Shaded(app), hosts=hosts, users=users)
+    return Gate(Spoken(Headed(app, lambda: head() + HEAD)), hosts=hosts, users=users)
 
 
 def exported(studio: Studio, story: str, suffix: str, strand: str | None) -> Response:

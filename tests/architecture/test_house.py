@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("app", "generators", "kernels", "memory", "storage", "ui")
 # Every kind of file that a room ships.
-SHIPPED = {".py", ".j2", ".css", ".js", ".md"}
+SHIPPED = {".py", ".j2", ".css", ".js", ".md", ".po"}
 
 
 def test_kernels_never_shadows_the_library_of_that_name() -> None:

@@ -25,8 +25,10 @@ from storyloom.ui.studio import (
     write_view,
 )
 from storyloom.ui.studio import library as stories_tab
+from storyloom.ui.studio.languages import language_of, speaking
 from storyloom.ui.studio.place import House, Place
-from storyloom.ui.studio.wiring import EACH, PICK, QUIET, STREAM, Frame, Houses, Text, Wiring, changes
+from storyloom.ui.studio.spoken import SpokenBlocks
+from storyloom.ui.studio.wiring import EACH, PICK, QUIET, STREAM, Frame, Houses, Text, Wiring, changes, heard
 from storyloom.ui.studio.write_view import View
 
 Handler = Callable[..., View]
@@ -125,7 +127,7 @@ class Parts:
 def build() -> Parts:
     """Lay the page out; nothing on it does anything yet."""
     made: dict[str, Any] = {}
-    with gr.Blocks(title="Storyloom", analytics_enabled=False, fill_width=True) as page:
+    with SpokenBlocks(title="Storyloom", analytics_enabled=False, fill_width=True) as page:
         made["place"] = gr.State(Place())
         made["address"] = gr.Textbox(visible="hidden", label="Address")
         # Named when a page finds something being written that it didn't ask for.
@@ -307,17 +309,18 @@ class _Writing:
         async def follow(request: gr.Request, place: Place) -> AsyncIterator[dict[Any, Any]]:
             # Gradio empties the outputs of a generator that yields nothing.
             yield shown(View(), self._parts)
-            async for view in write_view.follow(self._houses(request.username), place):
+            async for view in heard(write_view.follow(self._houses(request.username), place), request):
                 yield shown(view, self._parts)
 
         return follow
 
     def _told(self, change: Callable[[House], dict[Any, Any]], request: gr.Request) -> dict[Any, Any]:
         """What changes on the page; a problem is told there in a paragraph."""
-        try:
-            return change(self._houses(request.username))
-        except StoryloomError as error:
-            return {self._parts.notice: write_html.notice(str(error))}
+        with speaking(language_of(request.headers)):
+            try:
+                return change(self._houses(request.username))
+            except StoryloomError as error:
+                return {self._parts.notice: write_html.notice(str(error))}
 
 
 _PLAIN = (

@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from storyloom.memory.errors import StoryloomError
+from storyloom.ui.studio.languages import language_of, speaking
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Choices, Enabled, Labelled, Ticking, Unfolded, Visible
 from storyloom.ui.studio.write_html import notice
@@ -132,10 +133,11 @@ class Wiring:
             }
 
         def handle(request: gr.Request, place: Place, *values: Any) -> dict[Any, Any]:
-            try:
-                return change(self._houses(request.username), place, *values)
-            except StoryloomError as error:
-                return {self._frame.notice: notice(str(error))}
+            with speaking(language_of(request.headers)):
+                try:
+                    return change(self._houses(request.username), place, *values)
+                except StoryloomError as error:
+                    return {self._frame.notice: notice(str(error))}
 
         outputs = list(dict.fromkeys((*self._outputs(parts), *self._text.outputs)))
         return event(handle, [self._frame.place, *inputs], outputs, **QUIET, **EACH)
@@ -164,7 +166,7 @@ class Wiring:
         async def handle(request: gr.Request, place: Place, *values: Any) -> AsyncIterator[dict[Any, Any]]:
             # Gradio empties the outputs of a generator that yields nothing.
             yield {self._frame.notice: gr.skip()}
-            async for view in handler(self._houses(request.username), place, *values):
+            async for view in heard(handler(self._houses(request.username), place, *values), request):
                 yield self._shown(view, parts)
 
         return event(handle, [self._frame.place, *inputs], self._outputs(parts), **STREAM)
@@ -176,10 +178,11 @@ class Wiring:
 
     def _told(self, handler: Callable[[House], Any], parts: Any, request: gr.Request) -> dict[Any, Any]:
         """A handler's view; a problem is told on the page in a paragraph."""
-        try:
-            return self._shown(handler(self._houses(request.username)), parts)
-        except StoryloomError as error:
-            return {self._frame.notice: notice(str(error))}
+        with speaking(language_of(request.headers)):
+            try:
+                return self._shown(handler(self._houses(request.username)), parts)
+            except StoryloomError as error:
+                return {self._frame.notice: notice(str(error))}
 
     def _shown(self, view: Any, parts: Any) -> dict[Any, Any]:
         changed = {
@@ -197,6 +200,21 @@ class Wiring:
             values = value if isinstance(part, tuple) else (value,)
             shown.update(zip(_each(part), map(_update, values), strict=True))
         return shown or {frame.notice: gr.skip()}
+
+
+async def heard(views: AsyncIterator[Any], request: gr.Request) -> AsyncIterator[Any]:
+    """The views of a stream, each made in the language of whoever asks.
+
+    Who asks for the next one may be another task, which speaks no language: so each is asked for by itself.
+    """
+    spoken = language_of(request.headers)
+    while True:
+        with speaking(spoken):
+            try:
+                view = await anext(views)
+            except StopAsyncIteration:
+                return
+        yield view
 
 
 def _each(part: Any) -> tuple[Any, ...]:

@@ -2,7 +2,8 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.testclient import TestClient
 
-from storyloom.ui.studio.shade import Shaded
+from storyloom.ui.studio.head import Headed
+from storyloom.ui.studio.shade import HEAD
 
 PAGE = "<!doctype html><html><head><title>x</title></head><body></body></html>"
 
@@ -18,7 +19,7 @@ def client() -> TestClient:
     def other() -> PlainTextResponse:
         return PlainTextResponse("<head>")
 
-    return TestClient(Shaded(app))
+    return TestClient(Headed(app, lambda: HEAD))
 
 
 def test_the_choice_stands_first_in_the_pages_head() -> None:
