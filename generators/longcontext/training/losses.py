@@ -31,10 +31,10 @@ def next_token_loss(hidden: Tensor, head: Head, labels: Tensor, *, piece: int = 
     """
 
     def summed(part: Tensor, label: Tensor) -> Tensor:
-        return cross_entropy(head(part).float(), label, ignore_index=IGNORED, reduction="sum")
+        return cross_entropy(head(part).float(), label, reduction="sum")
 
-    counted = (labels != IGNORED).sum().clamp(min=1)
-    return _in_pieces(summed, (hidden, labels), piece) / counted
+    counts = labels != IGNORED
+    return _in_pieces(summed, (hidden[counts], labels[counts]), piece) / counts.sum().clamp(min=1)
 
 
 def distillation_loss(
@@ -49,21 +49,21 @@ def distillation_loss(
         piece: tokens at once.
     """
 
-    def summed(part: Tensor, taught: Tensor, label: Tensor) -> Tensor:
+    def summed(part: Tensor, taught: Tensor) -> Tensor:
         said = log_softmax(student[1](part).float(), -1)
         with torch.no_grad():
             meant = log_softmax(teacher[1](taught).float(), -1)
-        each = kl_div(said, meant, reduction="none", log_target=True).sum(-1)
-        return each.masked_fill(label == IGNORED, 0).sum()
+        return kl_div(said, meant, reduction="sum", log_target=True)
 
-    counted = (labels != IGNORED).sum().clamp(min=1)
-    return _in_pieces(summed, (student[0], teacher[0].detach(), labels), piece) / counted
+    counts = labels != IGNORED
+    parts = (student[0][counts], teacher[0].detach()[counts])
+    return _in_pieces(summed, parts, piece) / counts.sum().clamp(min=1)
 
 
 def _in_pieces(summed: Callable[..., Tensor], tensors: tuple[Tensor, ...], piece: int) -> Tensor:
-    flat = [tensor.flatten(0, 1).split(piece) for tensor in tensors]
-    total: Any = 0
-    for parts in zip(*flat, strict=True):
+    """The sum over tensors of as many tokens each, of which those that don't count are left out already."""
+    total: Any = 0 * tensors[0].sum()
+    for parts in zip(*(tensor.split(piece) for tensor in tensors), strict=True):
         total = total + checkpoint(summed, *parts, use_reentrant=False)
     found: Tensor = total
     return found

@@ -119,6 +119,30 @@ def test_stopping_keeps_what_is_committed(books: Books, studio: Studio) -> None:
     assert [step.depth for step in books.write(ORDER, Listener())] == [3, 4]
 
 
+def test_a_running_book_is_corrected_and_goes_on_with_the_correction(
+    books: Books, studio: Studio, model: InstantModel
+) -> None:
+    """A person opens the novel while it is written, corrects memory and text, and lets it go on."""
+    lie, truth = "Mara sold the lamp to a pedlar called Orsino.", "Mara keeps the lamp under the floor."
+
+    class Correcting(Listener):
+        asked = 0
+
+        def on_step(self, step: Step) -> None:
+            if step.depth == 2:
+                studio.editing.paragraph(ORDER.story_id, 2, truth)
+                studio.remembering.rewrite(ORDER.story_id, lie)
+                self.asked = len(model.requests)
+
+    correcting = Correcting()
+    steps = list(books.write(ORDER, correcting))
+    assert [step.depth for step in steps] == [1, 2, 3, 4]
+    assert studio.show(ORDER.story_id).steps[1].paragraph == truth
+    after = [str(request.prompt) for request in model.requests[correcting.asked :]]
+    assert any(lie in text for text in after)
+    assert any(truth in text for text in after)
+
+
 def test_an_outline_and_a_title_that_are_given_are_kept_and_cost_no_model(
     books: Books, studio: Studio, model: InstantModel
 ) -> None:
