@@ -1,11 +1,11 @@
 """The studio's messages, and its translations brought up to date: ``make messages``."""
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from babel.messages.catalog import Catalog, Message
-from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 from storyloom.ui.studio.languages import ENGLISH, LANGUAGES
@@ -14,7 +14,8 @@ from storyloom.ui.studio.spoken import messages_of
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDIO = ROOT / "ui" / "studio"
-_CALLS: dict[str, tuple[int, ...] | None] = {"gettext": None, "ngettext": (1, 2), "gettext_noop": None}
+# What says a message, and of how many texts it consists: its first arguments.
+_CALLS = {"gettext": 1, "ngettext": 2, "gettext_noop": 1}
 
 _HEADER = """msgid ""
 msgstr ""
@@ -28,11 +29,28 @@ msgstr ""
 def used() -> Catalog:
     """Every message of the studio: those that its code says, and those that its components have."""
     catalog = Catalog(fuzzy=False)
-    for _, _, message, _, _ in sorted(extract_from_dir(STUDIO, keywords=_CALLS), key=lambda found: found[:2]):
-        catalog.add(message)
+    for call in calls():
+        texts = [text.value for text in message_of(call) if isinstance(text, ast.Constant)]
+        if texts:  # a table's message is named in the table
+            catalog.add(tuple(texts) if len(texts) > 1 else texts[0])
     for message in _on_components():
         catalog.add(message)
     return catalog
+
+
+def calls() -> Iterator[ast.Call]:
+    """Every call in the studio's code that says a message.
+
+    Babel's own extraction reads tokens: it overlooks a call in an f-string, and one within another.
+    """
+    for path in sorted(STUDIO.rglob("*.py")):
+        found = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if _says(node)]
+        yield from sorted(found, key=lambda call: (call.lineno, call.col_offset))
+
+
+def message_of(call: ast.Call) -> list[ast.expr]:
+    """What a call says: a text, or two of them for one thing and for many."""
+    return call.args[: _CALLS[call.func.id]] if isinstance(call.func, ast.Name) else []
 
 
 def translated(code: str) -> Catalog:
@@ -45,6 +63,10 @@ def is_whole(message: Message) -> bool:
     """Whether it has its translation, in each of its plural forms."""
     strings = message.string if isinstance(message.string, (tuple, list)) else (message.string,)
     return all(strings)
+
+
+def _says(node: ast.AST) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _CALLS
 
 
 def _on_components() -> Iterator[str]:

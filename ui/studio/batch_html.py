@@ -1,47 +1,61 @@
 """Batches as HTML: a heading and a line for each, and a row a story."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 
 from storyloom.app.batch.overview import Overview
 from storyloom.app.batch.snapshot import Snapshot, StoryProgress
 from storyloom.memory.orders import TaskState
 from storyloom.ui.batch_table import chosen
-from storyloom.ui.batch_text import counted, duration, standing
+from storyloom.ui.batch_text import duration
+from storyloom.ui.studio.languages import count, gettext, gettext_noop, ngettext
 
 _MOST_ROWS = 60
-_HOW = (
-    '<p class="quiet">Many stories are written by one command, from a file that lists them: '
-    "<code>storyloom batch FILE</code>. How far they are is shown here.</p>"
-)
-_COUNTED = (
-    (TaskState.DONE, "done"),
-    (TaskState.RUNNING, "being written"),
-    (TaskState.QUEUED, "waiting"),
-    (TaskState.FAILED, "failed"),
-    (TaskState.CANCELLED, "cancelled"),
-)
+_COUNTED: Mapping[TaskState, Callable[[int], str]] = {
+    TaskState.DONE: lambda number: ngettext("{number} done", "{number} done", number),
+    TaskState.RUNNING: lambda number: ngettext("{number} being written", "{number} being written", number),
+    TaskState.QUEUED: lambda number: ngettext("{number} waiting", "{number} waiting", number),
+    TaskState.FAILED: lambda number: ngettext("{number} failed", "{number} failed", number),
+    TaskState.CANCELLED: lambda number: ngettext("{number} cancelled", "{number} cancelled", number),
+}
+_STATES = {
+    TaskState.QUEUED: gettext_noop("waiting"),
+    TaskState.DONE: gettext_noop("done"),
+    TaskState.FAILED: gettext_noop("failed"),
+    TaskState.CANCELLED: gettext_noop("cancelled"),
+}
 
 
 def batches(overview: Overview) -> str:
     """All of an owner's batches."""
     if not overview.snapshots:
-        return f'<p class="quiet">No batch yet.</p>{_HOW}'
+        return f'<p class="quiet">{gettext("No batch yet.")}</p>{_how()}'
     found = "".join(_batch(one, overview.titles) for one in overview.snapshots)
     older = overview.left_out
-    more = f'<p class="quiet">{counted(older, "older batch", "older batches")} left out.</p>' if older else ""
-    return f"{found}{more}{_HOW}"
+    left_out = ngettext("{number} older batch left out.", "{number} older batches left out.", older)
+    more = f'<p class="quiet">{left_out}</p>' if older else ""
+    return f"{found}{more}{_how()}"
+
+
+def _how() -> str:
+    told = gettext(
+        "Many stories are written by one command, from a file that lists them: "
+        "{command}. How far they are is shown here.",
+        command="<code>storyloom batch FILE</code>",
+    )
+    return f'<p class="quiet">{told}</p>'
 
 
 def _batch(snapshot: Snapshot, titles: Mapping[str, str]) -> str:
-    numbers = [(snapshot.count(state), word) for state, word in _COUNTED]
-    parts = [f"{number:,} {word}" for number, word in numbers if number]
-    parts.append(f"{snapshot.words:,} words")
+    numbers = [(snapshot.count(state), counted) for state, counted in _COUNTED.items()]
+    parts = [counted(number) for number, counted in numbers if number]
+    parts.append(ngettext("{number} word", "{number} words", snapshot.words))
     if snapshot.seconds_left:
-        parts.append(f"about {duration(snapshot.seconds_left)} left")
+        parts.append(gettext("about {time} left", time=duration(snapshot.seconds_left)))
     shown = chosen(snapshot.stories, _MOST_ROWS)
     left_out = len(snapshot.stories) - len(shown)
-    more = f'<p class="quiet">… and {counted(left_out, "more story", "more stories")}</p>' if left_out else ""
+    others = ngettext("… and {number} more story", "… and {number} more stories", left_out)
+    more = f'<p class="quiet">{others}</p>' if left_out else ""
     rows = "".join(_story(story, titles) for story in shown)
     return (
         f'<section><h3 dir="auto">{escape(snapshot.batch.name)}</h3>'
@@ -57,10 +71,10 @@ def _story(story: StoryProgress, titles: Mapping[str, str]) -> str:
         if title is None
         else f'<a class="name" href="?story={escape(task.order.story_id)}" dir="auto">{escape(title)}</a>'
     )
-    share = round(100 * story.share)
+    share, label = round(100 * story.share), gettext("How much is written")
     return (
         f"<li>{name}"
-        f'<progress max="100" value="{share}" aria-label="How much is written">{share}%</progress>'
+        f'<progress max="100" value="{share}" aria-label="{label}">{share}%</progress>'
         f"<span>{_standing(story)} · {_doing(story)}</span>{_button(story, title or task.key)}"
         f"{_error(story)}</li>"
     )
@@ -68,19 +82,27 @@ def _story(story: StoryProgress, titles: Mapping[str, str]) -> str:
 
 def _standing(story: StoryProgress) -> str:
     """How far it is, in the unit that was asked for."""
-    return standing(story) + (" paragraphs" if story.task.order.words is None else "")
+    order, words = story.task.order, count(story.words)
+    if order.words is not None:
+        return ngettext("{words} of {number} word", "{words} of {number} words", order.words, words=words)
+    return ngettext(
+        "{words} words, {steps} of {number} paragraph",
+        "{words} words, {steps} of {number} paragraphs",
+        order.paragraphs or 0,
+        words=words,
+        steps=count(story.steps),
+    )
 
 
 def _doing(story: StoryProgress) -> str:
-    match story.task.state:
-        case TaskState.RUNNING:
-            at_hand = f", {counted(story.words_at_hand, 'word')} so far" if story.words_at_hand else ""
-            ends = ", ends soon" if story.task.cancelling else ""
-            return f"writing paragraph {story.steps + 1}{at_hand}{ends}"
-        case TaskState.QUEUED:
-            return "waiting"
-        case state:
-            return state.value
+    if story.task.state is not TaskState.RUNNING:
+        return gettext(_STATES[story.task.state])
+    told = [gettext("writing paragraph {depth}", depth=story.steps + 1)]
+    if story.words_at_hand:
+        told.append(ngettext("{number} word so far", "{number} words so far", story.words_at_hand))
+    if story.task.cancelling:
+        told.append(gettext("ends soon"))
+    return ", ".join(told)
 
 
 def _button(story: StoryProgress, name: str) -> str:
@@ -89,7 +111,7 @@ def _button(story: StoryProgress, name: str) -> str:
         return ""
     return (
         f'<button type="button" data-pick="cancel" data-task="{escape(task.id)}" '
-        f'aria-label="Cancel {escape(name)}">Cancel</button>'
+        f'aria-label="{gettext("Cancel {name}", name=escape(name))}">{gettext("Cancel")}</button>'
     )
 
 
@@ -97,5 +119,6 @@ def _error(story: StoryProgress) -> str:
     task = story.task
     if not task.error or task.state is TaskState.DONE:
         return ""
-    before = "" if task.state is TaskState.FAILED else "The last try failed: "
-    return f'<p class="problem" dir="auto">{before}{escape(task.error)}</p>'
+    error = escape(task.error)
+    told = error if task.state is TaskState.FAILED else gettext("The last try failed: {error}", error=error)
+    return f'<p class="problem" dir="auto">{told}</p>'

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from storyloom.app.batch.overview import Batches
 from storyloom.ui.studio import batch_html, write_html
+from storyloom.ui.studio.languages import gettext
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Ticking
 
@@ -36,5 +37,5 @@ def looked(house: House, _place: Place) -> View:
 def cancel(house: House, place: Place, picked: Mapping[str, str]) -> View:
     """End a story's writing; what is written of it stays."""
     ended = Batches(house.studio.shelf).cancel(picked.get("task", ""))
-    told = "" if ended else write_html.notice("Nothing is written there any more.")
+    told = "" if ended else write_html.notice(gettext("Nothing is written there any more."))
     return replace(looked(house, place), notice=told)

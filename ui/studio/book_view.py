@@ -9,6 +9,7 @@ from storyloom.app.studio import Studio
 from storyloom.memory.lore import CharacterSheet, LoreEntry, label
 from storyloom.ui.studio import edits, form, lore_fields, lore_html, write_html
 from storyloom.ui.studio.form import Field
+from storyloom.ui.studio.languages import gettext, gettext_noop
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Visible
 
@@ -30,7 +31,14 @@ class Opened:
 
 _MOST_LETTERS = 60  # of a name in a sentence
 CLOSED = Opened("", ())
-_UNSAVED = write_html.notice("The form below has edits that aren't saved yet: save them, or close it first.")
+_CHANGED = gettext_noop("“{name}” is changed.")
+# What the switches of a list say, by their field and whether it is on now.
+_SWITCHED = {
+    ("enabled", True): gettext_noop("“{name}” is now enabled."),
+    ("enabled", False): gettext_noop("“{name}” is no longer enabled."),
+    ("constant", True): gettext_noop("“{name}” is now constant."),
+    ("constant", False): gettext_noop("“{name}” is no longer constant."),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +68,7 @@ class Book(Generic[T]):
         called: what a person calls one.
         table: all of them as HTML.
         links: where they can be downloaded, as HTML, of a story's id and all of them.
-        new: heading of the form for a new one.
+        new: heading of the form for a new one, a message.
     """
 
     blank: T
@@ -79,7 +87,7 @@ LORE = Book(
     label,
     lore_html.entries,
     lore_html.book_links,
-    "A new entry",
+    gettext_noop("A new entry"),
 )
 CHARACTERS = Book(
     CharacterSheet(id="", name=""),
@@ -88,7 +96,7 @@ CHARACTERS = Book(
     lambda sheet: sheet.name or sheet.id,
     lore_html.characters,
     lore_html.card_links,
-    "A new character",
+    gettext_noop("A new character"),
 )
 
 
@@ -125,8 +133,9 @@ def save(book: Book[T], house: House, place: Place, opened: Opened, *values: Any
 
     def change() -> str:
         kept, story = book.kept(house.studio), place.story_id
-        one = kept.edit(story, opened.id, given) if opened.id else kept.add(story, given)
-        return f"{_quoted(book, one)} is {'changed' if opened.id else 'added'}."
+        if opened.id:
+            return gettext(_CHANGED, name=_name(book, kept.edit(story, opened.id, given)))
+        return gettext("“{name}” is added.", name=_name(book, kept.add(story, given)))
 
     return _changed(book, house, place, change)
 
@@ -135,7 +144,8 @@ def remove(book: Book[T], house: House, place: Place, opened: Opened) -> View:
     """Remove the one in the form."""
 
     def change() -> str:
-        return f"{_quoted(book, book.kept(house.studio).remove(place.story_id, opened.id))} is removed."
+        gone = book.kept(house.studio).remove(place.story_id, opened.id)
+        return gettext("“{name}” is removed.", name=_name(book, gone))
 
     return _changed(book, house, place, change)
 
@@ -154,12 +164,12 @@ def undo(book: Book[T], house: House, place: Place, picked: Mapping[str, str]) -
 def _filled(book: Book[T], one: T, opened: Opened, values: tuple[Any, ...]) -> View:
     """The form with one's values, unless it holds what isn't saved yet."""
     if opened.values not in ((), values):
-        return View(notice=_UNSAVED)
+        return _unsaved()
     filled = form.shown(book.fields, one)
     return View(
         notice="",
         panel=Visible(True),
-        heading=lore_html.heading(book.called(one) if one.id else book.new),
+        heading=lore_html.heading(book.called(one) if one.id else gettext(book.new)),
         fields=filled,
         opened=Opened(one.id, filled),
         add=Visible(False),
@@ -177,11 +187,11 @@ def _switched(
 ) -> View:
     id_, field, on = picked["id"], picked["field"], picked["on"] != "true"
     if opened.id == id_ and opened.values != values:
-        return View(notice=_UNSAVED)
+        return _unsaved()
 
     def change() -> str:
         one = book.kept(house.studio).edit(place.story_id, id_, {field: on})
-        return f"{_quoted(book, one)} is {'now' if on else 'no longer'} {field}."
+        return gettext(_SWITCHED.get((field, on), _CHANGED), name=_name(book, one))
 
     told = edits.edit(house, place, change)
     view = replace(listed(book, house, place), told=told)
@@ -196,10 +206,15 @@ def _changed(book: Book[T], house: House, place: Place, change: Callable[[], str
     return _closed(replace(listed(book, house, place), told=told))
 
 
-def _quoted(book: Book[T], one: T) -> str:
+def _name(book: Book[T], one: T) -> str:
     """What a person calls it, in a sentence."""
     name = book.called(one)
-    return f"“{name[:_MOST_LETTERS]}…”" if len(name) > _MOST_LETTERS else f"“{name}”"
+    return f"{name[:_MOST_LETTERS]}…" if len(name) > _MOST_LETTERS else name
+
+
+def _unsaved() -> View:
+    told = gettext("The form below has edits that aren't saved yet: save them, or close it first.")
+    return View(notice=write_html.notice(told))
 
 
 def _closed(view: View) -> View:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from storyloom.memory.errors import InvalidText
 from storyloom.ui.studio import plans_html
+from storyloom.ui.studio.languages import gettext
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Visible
 
@@ -38,9 +39,9 @@ def draft_all(house: House, place: Place, *plans: str) -> View:
     given = [plan for plan in plans if plan.strip()]
     head = house.studio.show(place.story_id, place.strand_id, last=1).steps
     if not head or not given:
-        raise InvalidText("There is no plan to draft by. Write one in a card first.")
+        raise InvalidText(gettext("There is no plan to draft by. Write one in a card first."))
     if head[0].depth != place.depth:
-        raise InvalidText("The story went on elsewhere. Reload the page to see its new plans.")
+        raise InvalidText(gettext("The story went on elsewhere. Reload the page to see its new plans."))
     drafting = house.writers.draft(house.studio, place.story_id, place.strand_id, place.depth, given)
     return View(draft_all=Visible(False), drafts=plans_html.drafts(drafting), drafting=drafting.id, notice="")
 

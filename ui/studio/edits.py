@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from storyloom.memory.story import Stale, StalePart
 from storyloom.ui.studio import stale_html
+from storyloom.ui.studio.languages import gettext
 from storyloom.ui.studio.place import House, Place
 
 _Mark = tuple[str, int, StalePart]
@@ -36,7 +37,7 @@ def undo(house: House, place: Place, picked: Mapping[str, str]) -> str:
     def change() -> str:
         for revision in picked.get("revisions", "").split():
             house.studio.editing.undo(place.story_id, revision)
-        return "It is as it was."
+        return gettext("It is as it was.")
 
     return edit(house, place, change)
 

@@ -1,9 +1,11 @@
 """Undo and Redo of what was changed by hand in the text and its memory. Knows no component."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from storyloom.app.editing import PARAGRAPH
 from storyloom.memory.story import Revision
+from storyloom.ui.studio.languages import gettext
 from storyloom.ui.studio.place import House, Place, refuse_while_writing
 from storyloom.ui.studio.showing import Visible
 from storyloom.ui.studio.write_html import status
@@ -32,19 +34,35 @@ def nothing() -> View:
 
 def undo(house: House, place: Place) -> View:
     """Take the last edit back."""
-    return _undone(house, place, house.studio.editing.history(place.story_id, place.strand_id).undo, "Undone")
+    edit = house.studio.editing.history(place.story_id, place.strand_id).undo
+    return _turned(house, place, edit, _undone)
 
 
 def redo(house: House, place: Place) -> View:
     """Make the edit again that was taken back last."""
-    return _undone(house, place, house.studio.editing.history(place.story_id, place.strand_id).redo, "Redone")
+    edit = house.studio.editing.history(place.story_id, place.strand_id).redo
+    return _turned(house, place, edit, _redone)
 
 
-def _undone(house: House, place: Place, edit: Revision | None, done: str) -> View:
+def _turned(house: House, place: Place, edit: Revision | None, told: Callable[[Revision], str]) -> View:
     refuse_while_writing(house, place)
     if edit is None:
-        return View(status=status("Nothing was edited by hand here."))
+        return View(status=status(gettext("Nothing was edited by hand here.")))
     house.studio.editing.undo(place.story_id, edit.id)
-    place_of_it = f"paragraph {edit.depth}" if edit.depth else "the first paragraph"
-    what = "" if edit.subject == PARAGRAPH else "the memory after " if edit.depth else "the memory before "
-    return View(status=status(f"{done}: the edit of {what}{place_of_it}."), notice="")
+    return View(status=status(told(edit)), notice="")
+
+
+def _undone(edit: Revision) -> str:
+    if edit.subject == PARAGRAPH:
+        return gettext("Undone: the edit of paragraph {depth}.", depth=edit.depth)
+    if edit.depth:
+        return gettext("Undone: the edit of the memory after paragraph {depth}.", depth=edit.depth)
+    return gettext("Undone: the edit of the memory before the first paragraph.")
+
+
+def _redone(edit: Revision) -> str:
+    if edit.subject == PARAGRAPH:
+        return gettext("Redone: the edit of paragraph {depth}.", depth=edit.depth)
+    if edit.depth:
+        return gettext("Redone: the edit of the memory after paragraph {depth}.", depth=edit.depth)
+    return gettext("Redone: the edit of the memory before the first paragraph.")

@@ -5,19 +5,20 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from storyloom.app.events import Stage
+from storyloom.ui.studio.languages import gettext, gettext_noop
 from storyloom.ui.studio.writers import Progress, Writers
 
 # Ten looks a second at what has come: smooth to read, and little to send.
 _LOOK_SECONDS = 0.1
 _DOING: Mapping[Stage, str] = {
-    "loading": "Waking the model…",
-    "waiting": "Waiting: this strand is being written elsewhere…",
-    "outlining": "Finding a title and an outline…",
-    "planning": "Thinking of what could come next…",
-    "recalling": "Looking back through the story…",
-    "writing": "Writing paragraph {depth}…",
-    "remembering": "Noting what happened…",
-    "saving": "Saving…",
+    "loading": gettext_noop("Waking the model…"),
+    "waiting": gettext_noop("Waiting: this strand is being written elsewhere…"),
+    "outlining": gettext_noop("Finding a title and an outline…"),
+    "planning": gettext_noop("Thinking of what could come next…"),
+    "recalling": gettext_noop("Looking back through the story…"),
+    "writing": gettext_noop("Writing paragraph {depth}…"),
+    "remembering": gettext_noop("Noting what happened…"),
+    "saving": gettext_noop("Saving…"),
 }
 
 
@@ -69,4 +70,4 @@ async def looks(writers: Writers, writing_id: str) -> AsyncIterator[Look]:
 
 def doing(progress: Progress) -> str:
     """What is being done, in a few words."""
-    return _DOING[progress.stage].format(depth=progress.depth)
+    return gettext(_DOING[progress.stage], depth=progress.depth)

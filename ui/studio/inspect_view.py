@@ -7,11 +7,10 @@ from storyloom.app.events import Listener
 from storyloom.memory.errors import StoryloomError
 from storyloom.ui.studio import inspect_html
 from storyloom.ui.studio.inspect_charts import charts
+from storyloom.ui.studio.languages import gettext
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Enabled
 from storyloom.ui.studio.write_html import notice, status
-
-_SCORING = "Scoring the paragraph without each remembered thing: this can take minutes…"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +37,7 @@ def opened(house: House, place: Place) -> View:
         return View(
             back=none,
             ahead=none,
-            paragraph=inspect_html.NONE_YET,
+            paragraph=inspect_html.none_yet(),
             prompt="",
             why=none,
             effects="",
@@ -90,7 +89,8 @@ def picked(house: House, place: Place, mark: Mapping[str, str]) -> View:
 
 def scoring(_house: House, _place: Place) -> View:
     """Say that it takes a while."""
-    return View(effects=status(_SCORING), why=Enabled(False), notice="")
+    told = gettext("Scoring the paragraph without each remembered thing: this can take minutes…")
+    return View(effects=status(told), why=Enabled(False), notice="")
 
 
 def why(house: House, place: Place, depth: float | None) -> View:

@@ -1,10 +1,19 @@
 """The Write tab's keys: each presses a button that is there to be pressed."""
 
-HINT = (
-    '<p class="quiet"><kbd>Ctrl</kbd>+<kbd>Enter</kbd> writes on, <kbd>Esc</kbd> stops. '
-    "<kbd>Alt</kbd>+<kbd>←</kbd> and <kbd>→</kbd> show other versions of the picked paragraph, "
-    "<kbd>Ctrl</kbd>+<kbd>Z</kbd> undoes an edit, with <kbd>Shift</kbd> redoes it.</p>"
-)
+from storyloom.ui.studio.languages import gettext
+
+
+def hint() -> str:
+    """What they do."""
+    told = gettext(
+        "<kbd>Ctrl</kbd>+<kbd>Enter</kbd> writes on, <kbd>Esc</kbd> stops. "
+        "<kbd>Alt</kbd>+<kbd>←</kbd> and <kbd>→</kbd> show other versions of the picked paragraph, "
+        "<kbd>Ctrl</kbd>+<kbd>Z</kbd> undoes an edit, with <kbd>Shift</kbd> redoes it."
+    )
+    return f'<p class="quiet">{told}</p>'
+
+
+HINT = hint()
 
 # For an event's ``js``. In a box of text Alt and Z keep what they mean there, and Ctrl+Enter saves a form.
 SCRIPT = """() => {

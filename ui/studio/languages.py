@@ -7,7 +7,7 @@ wrote, and what a room below says of an error, is never translated.
 
 import gettext as gnu
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -16,7 +16,8 @@ from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 
 from babel import negotiate_locale
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_time
+from babel.lists import format_list
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
@@ -26,6 +27,8 @@ LANGUAGES = {"en": "English", "de": "Deutsch", "zh": "中文"}
 ENGLISH = "en"
 COOKIE = "storyloom-language"  # what a person chose, kept in the browser
 MESSAGES = Path(__file__).with_name("messages")
+# What isn't written as its code alone says: English has the day first, and no comma before "and".
+_WRITTEN_AS = {ENGLISH: "en_GB"}
 
 _spoken: ContextVar[str] = ContextVar("spoken", default=ENGLISH)
 
@@ -70,19 +73,39 @@ def ngettext(one: str, many: str, number: int, **values: object) -> str:
     return said.format(number=count(number), **values)
 
 
+def gettext_noop(message: str) -> str:
+    """A message of a table: ``gettext(TABLE[name])`` says it where it is shown."""
+    return message
+
+
 def count(number: float) -> str:
     """A number with the language's marks between its digits."""
-    return format_decimal(number, locale=language())
+    return format_decimal(number, locale=_locale())
+
+
+def decimal(number: float, places: int) -> str:
+    """A number with so many places behind the language's decimal mark."""
+    return format_decimal(number, format=f"#,##0.{'0' * places}", locale=_locale())
+
+
+def listed(parts: Sequence[str]) -> str:
+    """One after another, as a sentence of the language has them: "2, 4 to 9 and 12"."""
+    return format_list(parts, locale=_locale())
 
 
 def day(moment: datetime) -> str:
     """A date as the language writes it."""
-    return format_date(moment, format="medium", locale=language())
+    return format_date(moment, format="long", locale=_locale())
 
 
 def minute(moment: datetime) -> str:
-    """A date and a time of day as the language writes them."""
-    return format_datetime(moment, format="medium", locale=language())
+    """A date and a time of day, in UTC, as the language writes them."""
+    time = format_time(moment, format="short", locale=_locale())
+    return gettext("{day}, {time} UTC", day=day(moment), time=time)
+
+
+def _locale() -> str:
+    return _WRITTEN_AS.get(language(), language())
 
 
 @cache

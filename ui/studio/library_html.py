@@ -4,8 +4,13 @@ from collections.abc import Sequence
 from html import escape
 
 from storyloom.memory.story import Mode, StorySummary
+from storyloom.ui.studio.languages import day, gettext, gettext_noop, ngettext
 
-_KINDS = {Mode.NOVEL: "Novel", Mode.DOCUMENT: "Document", Mode.FICTION: "Game"}
+_KINDS = {
+    Mode.NOVEL: gettext_noop("Novel"),
+    Mode.DOCUMENT: gettext_noop("Document"),
+    Mode.FICTION: gettext_noop("Game"),
+}
 
 
 def shelf(stories: Sequence[StorySummary], wanted: str = "") -> str:
@@ -16,38 +21,37 @@ def shelf(stories: Sequence[StorySummary], wanted: str = "") -> str:
         wanted: what was looked for, where only some are shown.
     """
     if not stories and wanted:
-        return f'<p class="quiet" dir="auto">No title has “{escape(wanted)}” in it.</p>'
+        none = gettext("No title has “{words}” in it.", words=escape(wanted))
+        return f'<p class="quiet" dir="auto">{none}</p>'
     if not stories:
-        return '<p class="quiet">No story yet. The first one will stand here.</p>'
-    return f"<h2>Your stories</h2><ul>{''.join(map(_story, stories))}</ul>"
+        return f'<p class="quiet">{gettext("No story yet. The first one will stand here.")}</p>'
+    return f"<h2>{gettext('Your stories')}</h2><ul>{''.join(map(_story, stories))}</ul>"
 
 
 def deleted(title: str) -> str:
     """What was deleted just now."""
-    return f'<p role="status" dir="auto">“{escape(title)}” was deleted.</p>'
-
-
-def count(number: int, noun: str) -> str:
-    """So many of a thing."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f'<p role="status" dir="auto">{gettext("“{title}” was deleted.", title=escape(title))}</p>'
 
 
 def _story(story: StorySummary) -> str:
     facts = (
-        _KINDS[story.mode],
-        count(story.words, "word"),
-        count(story.steps, "paragraph"),
-        f"{story.updated_at:%-d %B %Y}",
+        gettext(_KINDS[story.mode]),
+        ngettext("{number} word", "{number} words", story.words),
+        ngettext("{number} paragraph", "{number} paragraphs", story.steps),
+        day(story.updated_at),
     )
+    title = escape(story.title)
+    duplicate = _button("duplicate", gettext("Duplicate"), gettext("Duplicate {title}", title=title), story)
+    delete = _button("delete", gettext("Delete"), gettext("Delete {title}", title=title), story)
     return (
-        f'<li><a href="?story={escape(story.id)}" dir="auto">{escape(story.title)}</a>'
-        f"<span>{' · '.join(facts)}</span>"
-        f"{_button('Duplicate', story)}{_button('Delete', story)}</li>"
+        f'<li><a href="?story={escape(story.id)}" dir="auto">{title}</a>'
+        f"<span>{' · '.join(facts)}</span>{duplicate}{delete}</li>"
     )
 
 
-def _button(name: str, story: StorySummary) -> str:
+def _button(pick: str, name: str, whole: str, story: StorySummary) -> str:
+    """What can be done with a story; ``whole`` says it to who can't see beside which one it stands."""
     return (
-        f'<button type="button" data-pick="{name.lower()}" data-story="{escape(story.id)}" '
-        f'aria-label="{name} {escape(story.title)}">{name}</button>'
+        f'<button type="button" data-pick="{pick}" data-story="{escape(story.id)}" '
+        f'aria-label="{whole}">{name}</button>'
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from storyloom.app.events import Listener
 from storyloom.memory.errors import StoryloomError
 from storyloom.ui.studio import library_html, write_html
+from storyloom.ui.studio.languages import gettext
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Visible
 
@@ -51,7 +52,8 @@ def pressed(
     story_id = picked.get("story", "")
     if picked["pick"] == "duplicate":
         copy = house.studio.duplicate(story_id)
-        view = _told(listed(house, place, wanted), f"“{copy.title}” is at the top of the list.")
+        told = gettext("“{title}” is at the top of the list.", title=copy.title)
+        view = _told(listed(house, place, wanted), told)
         return replace(view, undo=Visible(False))
     title = house.studio.show(story_id, last=1).story.title
     return _deleted(house, place, wanted, (*deleted, Deleted(title, house.studio.delete(story_id))))
@@ -63,13 +65,13 @@ def undo(house: House, place: Place, wanted: str, deleted: tuple[Deleted, ...]) 
     house.studio.import_file(last.file, Listener())
     if before:
         return _deleted(house, place, wanted, tuple(before))
-    view = _told(listed(house, place, wanted), f"“{last.title}” is back.")
+    view = _told(listed(house, place, wanted), gettext("“{title}” is back.", title=last.title))
     return replace(view, undo=Visible(False), deleted=())
 
 
 def coming(_house: House, _place: Place) -> View:
     """A file has come and is read."""
-    return View(told=write_html.status("Reading the file…"), undo=Visible(False), notice="")
+    return View(told=write_html.status(gettext("Reading the file…")), undo=Visible(False), notice="")
 
 
 def bring_in(house: House, place: Place, file: str, wanted: str) -> View:
@@ -80,7 +82,7 @@ def bring_in(house: House, place: Place, file: str, wanted: str) -> View:
         return View(told="", notice=write_html.notice(str(error)))
     finally:
         Path(file).unlink(missing_ok=True)
-    return _told(listed(house, place, wanted), f"“{story.title}” is here.")
+    return _told(listed(house, place, wanted), gettext("“{title}” is here.", title=story.title))
 
 
 def _told(view: View, text: str) -> View:

@@ -5,43 +5,63 @@ from html import escape
 
 from storyloom.memory.lore import CharacterSheet, LoreEntry, label
 from storyloom.memory.lore_results import Cause, FiredLore, HeldLore, LoreScan, Obstacle, Why
+from storyloom.ui.studio.languages import decimal, gettext, gettext_noop
 from storyloom.ui.studio.memory_html import paragraph
 
 _OBSTACLES = {
-    Obstacle.CHARACTER: "its characters aren't there",
-    Obstacle.TRIGGER: "it is for another kind of generation",
-    Obstacle.DELAY: "the story is too short yet",
-    Obstacle.COOLDOWN: "it rests after it has fired",
-    Obstacle.RECURSION: "only the text of other entries names it",
-    Obstacle.PROBABILITY: "chance is against it",
-    Obstacle.GROUP: "another entry of its group fires",
-    Obstacle.BUDGET: "the lore's room is used up",
+    Obstacle.CHARACTER: gettext_noop("does not fire, because its characters aren't there; its cause: {why}"),
+    Obstacle.TRIGGER: gettext_noop(
+        "does not fire, because it is for another kind of generation; its cause: {why}"
+    ),
+    Obstacle.DELAY: gettext_noop("does not fire, because the story is too short yet; its cause: {why}"),
+    Obstacle.COOLDOWN: gettext_noop("does not fire, because it rests after it has fired; its cause: {why}"),
+    Obstacle.RECURSION: gettext_noop(
+        "does not fire, because only the text of other entries names it; its cause: {why}"
+    ),
+    Obstacle.PROBABILITY: gettext_noop("does not fire, because chance is against it; its cause: {why}"),
+    Obstacle.GROUP: gettext_noop("does not fire, because another entry of its group fires; its cause: {why}"),
+    Obstacle.BUDGET: gettext_noop("does not fire, because the lore's room is used up; its cause: {why}"),
 }
-_BOOKS = (("json", "World info for SillyTavern"), ("lorebook", "Lorebook for NovelAI"))
-_CARDS = (("png", "Card of the first character"),)
+# What else is scanned for keys, as the lore calls it.
+_SCANNED = {
+    "premise": gettext_noop("{keys} stands in the premise"),
+    "memory": gettext_noop("{keys} stands in the memory"),
+    "characters": gettext_noop("{keys} stands in the characters"),
+    "personality": gettext_noop("{keys} stands in the personality"),
+    "scenario": gettext_noop("{keys} stands in the scenario"),
+    "notes": gettext_noop("{keys} stands in the notes"),
+}
+_ELSEWHERE = gettext_noop("{keys} stands in the {where}")
+_FLAGS = {"enabled": gettext_noop("{name}: enabled"), "constant": gettext_noop("{name}: constant")}
+_BOOKS = (
+    ("json", gettext_noop("World info for SillyTavern")),
+    ("lorebook", gettext_noop("Lorebook for NovelAI")),
+)
+_CARDS = (("png", gettext_noop("Card of the first character")),)
 
 
 def entries(book: Sequence[LoreEntry]) -> str:
     """The table of entries; a name opens its form."""
-    head = _head("Entry", "On", "Constant", "Order")
+    head = _head(gettext("Entry"), gettext("On"), gettext("Constant"), gettext("Order"))
     rows = "".join(
         f"<tr><td>{_opener(one.id, label(one), ', '.join(one.keys))}</td>"
         f"<td>{_switch(one.id, 'enabled', label(one), one.enabled)}</td>"
         f"<td>{_switch(one.id, 'constant', label(one), one.constant)}</td><td>{one.order}</td></tr>"
         for one in book
     )
-    return _table(head, rows, "No lore yet: what the world is like, told to the writer when its time comes.")
+    nothing = gettext("No lore yet: what the world is like, told to the writer when its time comes.")
+    return _table(head, rows, nothing)
 
 
 def characters(sheets: Sequence[CharacterSheet]) -> str:
     """The table of characters."""
-    head = _head("Character", "On")
+    head = _head(gettext("Character"), gettext("On"))
     rows = "".join(
         f"<tr><td>{_opener(one.id, one.name, one.description)}</td>"
         f"<td>{_switch(one.id, 'enabled', one.name, one.enabled)}</td></tr>"
         for one in sheets
     )
-    return _table(head, rows, "No characters yet.")
+    return _table(head, rows, gettext("No characters yet."))
 
 
 def heading(name: str) -> str:
@@ -72,16 +92,15 @@ def firing(scan: LoreScan) -> str:
     }
     rows = [_fired(one, names) for one in scan.fired] + [_held(one, names) for one in scan.held]
     rows += [_row("held", one.entry, escape(one.text)) for one in scan.problems]
-    return f"<ul>{''.join(rows)}</ul>" if rows else '<p class="quiet">None would fire.</p>'
+    return f"<ul>{''.join(rows)}</ul>" if rows else f'<p class="quiet">{gettext("None would fire.")}</p>'
 
 
 def _fired(one: FiredLore, names: Mapping[str, str]) -> str:
-    return _row("fires", one.entry, f"fires: {_why(one.why, names)}")
+    return _row("fires", one.entry, gettext("fires: {why}", why=_why(one.why, names)))
 
 
 def _held(one: HeldLore, names: Mapping[str, str]) -> str:
-    reason = f"does not fire, because {_OBSTACLES[one.obstacle]}; its cause: {_why(one.why, names)}"
-    return _row("held", one.entry, reason)
+    return _row("held", one.entry, gettext(_OBSTACLES[one.obstacle], why=_why(one.why, names)))
 
 
 def _row(manner: str, entry: LoreEntry, told: str) -> str:
@@ -92,27 +111,39 @@ def _row(manner: str, entry: LoreEntry, told: str) -> str:
 def _why(why: Why, names: Mapping[str, str]) -> str:
     match why.cause:
         case Cause.KEY:
-            also = (
-                f" and {', '.join(f'<q>{escape(one)}</q>' for one in why.secondary)}" if why.secondary else ""
-            )
-            return f"its key <q>{escape(why.key)}</q>{also} stands in {_where(why.where, names)}"
+            return _stands(_keys(why), why.where, names)
         case Cause.SEMANTIC:
-            return f"it is like the text in meaning ({why.likeness or 0:.2f})"
+            return gettext(
+                "it is like the text in meaning ({likeness})", likeness=decimal(why.likeness or 0, 2)
+            )
         case Cause.STICKY:
-            return f"it stays since {paragraph(why.since or 0)}"
+            return gettext("it stays since {paragraph}", paragraph=paragraph(why.since or 0))
         case _:
-            return "it is constant"
+            return gettext("it is constant")
 
 
-def _where(where: str, names: Mapping[str, str]) -> str:
+def _keys(why: Why) -> str:
+    key = _quoted(why.key)
+    if not why.secondary:
+        return gettext("its key {key}", key=key)
+    return gettext("its key {key} and {others}", key=key, others=", ".join(map(_quoted, why.secondary)))
+
+
+def _stands(keys: str, where: str, names: Mapping[str, str]) -> str:
+    """Where keys were found."""
     kind, _, which = where.partition(":")
     if kind == "plan":
-        return "what happens next"
+        return gettext("{keys} stands in what happens next", keys=keys)
     if kind == "step":
-        return paragraph(int(which))
+        return gettext("{keys} stands in {paragraph}", keys=keys, paragraph=paragraph(int(which)))
     if kind == "lore":
-        return f"the entry <q>{escape(names.get(which, which))}</q>"
-    return f"the {escape(where)}"
+        name = _quoted(names.get(which, which))
+        return gettext("{keys} stands in the entry {name}", keys=keys, name=name)
+    return gettext(_SCANNED.get(where, _ELSEWHERE), keys=keys, where=escape(where))
+
+
+def _quoted(text: str) -> str:
+    return f"<q>{escape(text)}</q>"
 
 
 def _opener(id_: str, name: str, beneath: str) -> str:
@@ -128,15 +159,15 @@ def _switch(id_: str, field: str, name: str, on: bool) -> str:
     return (
         f'<button type="button" class="switch" role="switch" aria-checked="{state}" data-pick="switch" '
         f'data-id="{escape(id_)}" data-field="{field}" data-on="{state}" '
-        f'aria-label="{escape(name)}: {field}"></button>'
+        f'aria-label="{gettext(_FLAGS[field], name=escape(name))}"></button>'
     )
 
 
 def _links(story_id: str, forms: Sequence[tuple[str, str]]) -> str:
     links = " ".join(
-        f'<a href="lore/{escape(story_id)}.{suffix}" download>{name}</a>' for suffix, name in forms
+        f'<a href="lore/{escape(story_id)}.{suffix}" download>{gettext(name)}</a>' for suffix, name in forms
     )
-    return f'<p class="links"><span>Take it with you:</span> {links}</p>'
+    return f'<p class="links"><span>{gettext("Take it with you:")}</span> {links}</p>'
 
 
 def _head(*columns: str) -> str:

@@ -8,6 +8,7 @@ from storyloom.app.story_settings import NOTE_DEPTH
 from storyloom.memory.errors import ImportRefused
 from storyloom.ui.studio import book_view, edits, lore_html
 from storyloom.ui.studio.book_view import Book, T
+from storyloom.ui.studio.languages import gettext, ngettext
 from storyloom.ui.studio.place import House, Place
 
 _NOTE = "authors_note"
@@ -47,10 +48,10 @@ def bring_in(book: Book[T], house: House, place: Place, path: str) -> book_view.
     def change() -> str:
         brought = house.studio.lore.bring_in(place.story_id, file)
         refused.extend(brought.refused)
-        entries, sheets = len(brought.entries), len(brought.characters)
-        return (
-            f"{entries:,} {'entry' if entries == 1 else 'entries'} and {sheets:,} "
-            f"character{'' if sheets == 1 else 's'} came with the file."
+        return gettext(
+            "{entries} and {characters} came with the file.",
+            entries=ngettext("{number} entry", "{number} entries", len(brought.entries)),
+            characters=ngettext("{number} character", "{number} characters", len(brought.characters)),
         )
 
     try:
@@ -98,7 +99,7 @@ def save_note(house: House, place: Place, text: str, depth: str) -> NoteView:
 
     def change() -> str:
         house.studio.settings.change(place.story_id, wanted)
-        return "Saved: the next paragraph will be written with it."
+        return gettext("Saved: the next paragraph will be written with it.")
 
     told = edits.edit(house, place, change)
     return replace(note(house, place), told=told)

@@ -5,43 +5,39 @@ from html import escape
 
 from storyloom.app.remembering import Gone
 from storyloom.memory.story import Dropped, MemoryChange, Note, Origin, Step
+from storyloom.ui.studio.below import reason
+from storyloom.ui.studio.languages import gettext, gettext_noop
 
 _BY = {
-    Origin.MODEL: "by the model",
-    Origin.REPAIRED: "by the model, mended",
-    Origin.QUOTED: "quoted from it",
-    Origin.CARRIED: "carried over",
-    Origin.PERSON: "by hand",
-    Origin.OUTLINE: "from the outline",
+    Origin.MODEL: gettext_noop("{paragraph}, by the model"),
+    Origin.REPAIRED: gettext_noop("{paragraph}, by the model, mended"),
+    Origin.QUOTED: gettext_noop("{paragraph}, quoted from it"),
+    Origin.CARRIED: gettext_noop("{paragraph}, carried over"),
+    Origin.PERSON: gettext_noop("{paragraph}, by hand"),
+    Origin.OUTLINE: gettext_noop("{paragraph}, from the outline"),
 }
 
 
 def notes(page: Sequence[Note]) -> str:
     """Every sentence of the page, what brought it, and buttons that pin it or take it out."""
     if not page:
-        return '<p class="quiet">The story remembers nothing yet.</p>'
+        return _quiet(gettext("The story remembers nothing yet."))
     return f'<ol class="notes">{"".join(map(_note, page))}</ol>'
 
 
 def change(step: Step | None) -> str:
     """What the last paragraph added to the page and dropped from it."""
     if step is None:
-        return '<p class="quiet">Before the first paragraph it holds the premise alone.</p>'
-    rows = _difference(step.added, step.dropped) or '<p class="quiet">It changed nothing.</p>'
-    return f"<p>By {paragraph(step.depth)}</p>{rows}"
+        return _quiet(gettext("Before the first paragraph it holds the premise alone."))
+    rows = _difference(step.added, step.dropped) or _quiet(gettext("It changed nothing."))
+    return f"<p>{gettext('By {paragraph}', paragraph=paragraph(step.depth))}</p>{rows}"
 
 
 def gone(left: Sequence[Gone]) -> str:
     """The sentences that left, the last ones first."""
     if not left:
-        return '<p class="quiet">No sentence has left it.</p>'
-    rows = "".join(
-        f'<li class="dropped"><p dir="auto">{escape(one.dropped.note.text)}</p><span class="by">'
-        f"{_origin(one.dropped.note)} · left after {paragraph(one.depth)}: {escape(one.dropped.reason)}"
-        "</span></li>"
-        for one in left
-    )
-    return f"<ul>{rows}</ul>"
+        return _quiet(gettext("No sentence has left it."))
+    return f"<ul>{''.join(map(_gone, left))}</ul>"
 
 
 def proposals(changes: Sequence[MemoryChange]) -> str:
@@ -52,18 +48,25 @@ def proposals(changes: Sequence[MemoryChange]) -> str:
 def paragraph(depth: int) -> str:
     """A link to a paragraph of the text; depth 0 is the premise."""
     if not depth:
-        return "the premise"
+        return gettext("the premise")
+    label = gettext("Go to paragraph {depth}", depth=depth)
     return (
         f'<button type="button" class="reach" data-pick="paragraph" data-depth="{depth}" '
-        f'aria-label="Go to paragraph {depth}">¶ {depth}</button>'
+        f'aria-label="{label}">¶ {depth}</button>'
     )
 
 
+def headed(title: str, told: str = "") -> str:
+    """The heading of a part of the tab, and what the part is."""
+    return f"<h2>{title}</h2>{_quiet(told) if told else ''}"
+
+
 def _proposal(change: MemoryChange) -> str:
-    approve = _button("approve", "Approve", depth=change.depth)
-    turn_down = _button("turn-down", "Turn down", depth=change.depth)
+    approve = _button("approve", gettext("Approve"), depth=change.depth)
+    turn_down = _button("turn-down", gettext("Turn down"), depth=change.depth)
+    told = gettext("After {paragraph} the keeper would change:", paragraph=paragraph(change.depth))
     return (
-        f"<section><p>After {paragraph(change.depth)} the keeper would change:</p>"
+        f"<section><p>{told}</p>"
         f'{_difference(change.added, change.dropped)}<p class="do">{approve} {turn_down}</p></section>'
     )
 
@@ -71,26 +74,40 @@ def _proposal(change: MemoryChange) -> str:
 def _note(note: Note) -> str:
     text = escape(note.text)
     pinned = "true" if note.pinned else "false"
+    pin, remove = gettext("Pinned") if note.pinned else gettext("Pin"), gettext("Remove")
     return (
         f'<li class="{"pinned" if note.pinned else "free"}"><p dir="auto">{text}</p><span class="by">'
         f'{_origin(note)}</span><span class="do"><button type="button" data-pick="pin" data-text="{text}" '
-        f'data-pinned="{pinned}" aria-pressed="{pinned}">{"Pinned" if note.pinned else "Pin"}</button>'
-        f'<button type="button" data-pick="remove" data-text="{text}">Remove</button></span></li>'
+        f'data-pinned="{pinned}" aria-pressed="{pinned}">{pin}</button>'
+        f'<button type="button" data-pick="remove" data-text="{text}">{remove}</button></span></li>'
     )
 
 
 def _origin(note: Note) -> str:
-    return f"{paragraph(note.depth)}, {_BY[note.origin]}"
+    return gettext(_BY[note.origin], paragraph=paragraph(note.depth))
+
+
+def _gone(one: Gone) -> str:
+    why = escape(reason(one.dropped.reason))
+    told = gettext("left after {paragraph}: {reason}", paragraph=paragraph(one.depth), reason=why)
+    return (
+        f'<li class="dropped"><p dir="auto">{escape(one.dropped.note.text)}</p><span class="by">'
+        f"{_origin(one.dropped.note)} · {told}</span></li>"
+    )
 
 
 def _difference(added: Sequence[Note], dropped: Sequence[Dropped]) -> str:
     rows = [f'<li class="added"><p dir="auto">{escape(note.text)}</p></li>' for note in added]
     rows += [
         f'<li class="dropped"><p dir="auto">{escape(one.note.text)}</p>'
-        f'<span class="by">{escape(one.reason)}</span></li>'
+        f'<span class="by">{escape(reason(one.reason))}</span></li>'
         for one in dropped
     ]
     return f"<ul>{''.join(rows)}</ul>" if rows else ""
+
+
+def _quiet(told: str) -> str:
+    return f'<p class="quiet">{told}</p>'
 
 
 def _button(pick: str, label: str, *, depth: int) -> str:

@@ -7,6 +7,9 @@ from typing import Any
 import gradio as gr
 
 from storyloom.ui.studio import memory_view, stale_view
+from storyloom.ui.studio.languages import gettext
+from storyloom.ui.studio.memory_html import headed
+from storyloom.ui.studio.spoken import said
 from storyloom.ui.studio.wiring import PICK, Wiring
 
 _LOOK_SECONDS = 0.5
@@ -44,7 +47,9 @@ class StaleParts:
 def build() -> Parts:
     """Lay short-term memory out."""
     made: dict[str, Any] = {}
-    gr.HTML("<h2>Short-term memory</h2><p class='quiet'>What the next paragraph will be written with.</p>")
+    said(
+        lambda: headed(gettext("Short-term memory"), gettext("What the next paragraph will be written with."))
+    )
     made["proposals"] = gr.HTML(elem_id="proposals", js_on_load=PICK)
     made["notes"] = gr.HTML(elem_id="notes", js_on_load=PICK)
     made["told"] = gr.HTML(elem_id="memory-told", elem_classes="told", js_on_load=PICK)
@@ -65,7 +70,7 @@ def build() -> Parts:
 def build_stale() -> StaleParts:
     """Lay out what is stale."""
     made: dict[str, Any] = {}
-    gr.HTML("<h2>Stale</h2><p class='quiet'>What was made from a text that has been edited since.</p>")
+    said(lambda: headed(gettext("Stale"), gettext("What was made from a text that has been edited since.")))
     made["stale"] = gr.HTML(elem_id="stale", elem_classes="listed")
     with gr.Row(elem_classes="actions"):
         made["again"] = gr.Button("Make it again", size="sm", elem_id="again", visible=False)

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import gradio as gr
 
 from storyloom.ui.studio import book_view, lore_panel, memory_panel, reach, search_view
+from storyloom.ui.studio.languages import gettext
+from storyloom.ui.studio.memory_html import headed
+from storyloom.ui.studio.spoken import said
 from storyloom.ui.studio.wiring import PICK, Wiring
 
 ID = "memory"
@@ -40,14 +43,14 @@ def build() -> Parts:
         with gr.Column():
             memory, stale, search = memory_panel.build(), memory_panel.build_stale(), _search()
         with gr.Column():
-            gr.HTML("<h2>Lore</h2><p class='quiet'>What the writer is told when its time comes.</p>")
+            said(lambda: headed(gettext("Lore"), gettext("What the writer is told when its time comes.")))
             lore = lore_panel.build_book(book_view.LORE, "lore", "Add an entry", "Bring in a file")
             firing = lore_panel.build_firing()
-            gr.HTML("<h2>Characters</h2>")
+            said(lambda: headed(gettext("Characters")))
             characters = lore_panel.build_book(
                 book_view.CHARACTERS, "characters", "Add a character", "Bring in a card"
             )
-            gr.HTML("<h2>Author’s note</h2>")
+            said(lambda: headed(gettext("Author’s note")))
             note = lore_panel.build_note()
     return Parts(
         memory=memory,
@@ -84,7 +87,7 @@ def connect(parts: Parts, wiring: Wiring, tab: gr.Tab) -> None:
 
 
 def _search() -> SearchParts:
-    gr.HTML("<h2>Long-term memory</h2><p class='quiet'>Everything that was written, to be asked.</p>")
+    said(lambda: headed(gettext("Long-term memory"), gettext("Everything that was written, to be asked.")))
     with gr.Row(elem_id="asking"):
         query = gr.Textbox(label="What do you want to know?", elem_id="query", max_lines=3)
         search = gr.Button("Search", size="sm", elem_id="search")

@@ -6,9 +6,8 @@ from typing import Any
 
 from storyloom.app.story_settings import APPROVE_MEMORY
 from storyloom.ui.studio import edits, memory_html, write_html
+from storyloom.ui.studio.languages import gettext
 from storyloom.ui.studio.place import House, Place
-
-_UNSAVED = "The text below has an edit of yours that isn't saved yet, and the page has changed since."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +39,13 @@ def opened(house: House, place: Place, text: str = "", shown: str = "") -> View:
     steps = studio.show(story, strand, last=1).steps
     lines = "\n".join(note.text for note in blame.notes)
     unsaved = text != shown and text != lines
+    told = gettext(
+        "The text below has an edit of yours that isn't saved yet, and the page has changed since."
+    )
     return View(
         notice="",
         notes=memory_html.notes(blame.notes),
-        told=write_html.status(_UNSAVED) if unsaved and shown != lines else "",
+        told=write_html.status(told) if unsaved and shown != lines else "",
         proposals=memory_html.proposals(studio.remembering.proposals(story, strand)),
         asks=studio.settings.of(story)[APPROVE_MEMORY],
         change=memory_html.change(steps[-1] if steps else None),
@@ -58,7 +60,7 @@ def save(house: House, place: Place, text: str) -> View:
 
     def change() -> str:
         house.studio.remembering.rewrite(place.story_id, text, place.strand_id)
-        return "Saved: the next paragraph will be written with it."
+        return gettext("Saved: the next paragraph will be written with it.")
 
     return _edited(house, place, change, "", "")
 
@@ -83,8 +85,8 @@ def ask(house: House, place: Place, asks: bool) -> View:
     def change() -> str:
         house.studio.settings.change(place.story_id, {APPROVE_MEMORY: "true" if asks else ""})
         if asks:
-            return "From the next paragraph on the keeper proposes its changes here."
-        return "The keeper changes the page by itself."
+            return gettext("From the next paragraph on the keeper proposes its changes here.")
+        return gettext("The keeper changes the page by itself.")
 
     return View(told=edits.edit(house, place, change), notice="")
 
@@ -98,22 +100,24 @@ def _edited(house: House, place: Place, change: Callable[[], str], text: str, sh
 def _pin(house: House, place: Place, picked: Mapping[str, str]) -> str:
     pinned = picked["pinned"] != "true"
     house.studio.remembering.pin(place.story_id, picked["text"], place.strand_id, pinned=pinned)
-    return "Pinned: the keeper can't drop it." if pinned else "Free: the keeper may drop it."
+    if pinned:
+        return gettext("Pinned: the keeper can't drop it.")
+    return gettext("Free: the keeper may drop it.")
 
 
 def _remove(house: House, place: Place, picked: Mapping[str, str]) -> str:
     house.studio.remembering.remove(place.story_id, picked["text"], place.strand_id)
-    return "The sentence is taken out."
+    return gettext("The sentence is taken out.")
 
 
 def _approve(house: House, place: Place, picked: Mapping[str, str]) -> str:
     house.studio.remembering.decide(place.story_id, int(picked["depth"]), place.strand_id, approve=True)
-    return "Approved: the page has changed."
+    return gettext("Approved: the page has changed.")
 
 
 def _turn_down(house: House, place: Place, picked: Mapping[str, str]) -> str:
     house.studio.remembering.decide(place.story_id, int(picked["depth"]), place.strand_id, approve=False)
-    return "Turned down: the page stays as it was."
+    return gettext("Turned down: the page stays as it was.")
 
 
 _DOING: dict[str, Any] = {"pin": _pin, "remove": _remove, "approve": _approve, "turn-down": _turn_down}

@@ -5,15 +5,21 @@ from html import escape
 
 from storyloom.memory.lore import CharacterSheet
 from storyloom.memory.story import Story
+from storyloom.ui.studio.languages import gettext, gettext_noop
 
-_STEPS = ("Premise", "Outline", "Characters", "First paragraph")
+_STEPS = (
+    gettext_noop("Premise"),
+    gettext_noop("Outline"),
+    gettext_noop("Characters"),
+    gettext_noop("First paragraph"),
+)
 
 
 def trail(step: int) -> str:
     """Which of the steps is at hand, from 0."""
     marks = (' aria-current="step"' if number == step else "" for number in range(len(_STEPS)))
-    names = "".join(f"<li{mark}>{name}</li>" for mark, name in zip(marks, _STEPS, strict=True))
-    return f'<ol aria-label="Steps">{names}</ol>'
+    names = "".join(f"<li{mark}>{gettext(name)}</li>" for mark, name in zip(marks, _STEPS, strict=True))
+    return f'<ol aria-label="{gettext("Steps")}">{names}</ol>'
 
 
 def summary(story: Story, characters: Iterable[CharacterSheet]) -> str:
@@ -21,8 +27,8 @@ def summary(story: Story, characters: Iterable[CharacterSheet]) -> str:
     people = ", ".join(escape(sheet.name) for sheet in characters)
     return (
         f'<h3 dir="auto">{escape(story.title)}</h3>'
-        f"{_part('Premise', story.premise)}{_part('Outline', story.outline)}"
-        + (f'<h4>Characters</h4><p dir="auto">{people}</p>' if people else "")
+        f"{_part(gettext('Premise'), story.premise)}{_part(gettext('Outline'), story.outline)}"
+        + (f'<h4>{gettext("Characters")}</h4><p dir="auto">{people}</p>' if people else "")
     )
 
 

@@ -7,8 +7,10 @@ import gradio as gr
 
 from storyloom.memory.story import Mode
 from storyloom.ui.studio import new_story_html, new_story_view
+from storyloom.ui.studio.languages import gettext
 from storyloom.ui.studio.library import MODES
 from storyloom.ui.studio.new_story_view import MOST_SHEETS, Draft
+from storyloom.ui.studio.spoken import said
 from storyloom.ui.studio.wiring import Wiring
 
 ID = "new-story"
@@ -49,7 +51,7 @@ class Parts:
 def build() -> Parts:
     """Lay it out."""
     made: dict[str, Any] = {"draft": gr.State(Draft())}
-    made["trail"] = gr.HTML(new_story_html.trail(0), elem_id="trail")
+    made["trail"] = said(lambda: new_story_html.trail(0), elem_id="trail")
     steps, backs = [], []
     for number, lay_out in enumerate((_premise, _outline, _characters, _first)):
         with gr.Column(visible=number == 0, elem_classes="draft-step") as step:
@@ -96,7 +98,7 @@ def _outline(made: dict[str, Any]) -> None:
 
 
 def _characters(made: dict[str, Any]) -> None:
-    gr.HTML('<p class="quiet">Who is in it? What is left empty is left out.</p>')
+    said(lambda: f'<p class="quiet">{gettext("Who is in it? What is left empty is left out.")}</p>')
     sheets, names, descriptions = [], [], []
     for number in range(1, MOST_SHEETS + 1):
         with gr.Column(visible=number <= Draft().shown, elem_classes="draft-sheet") as sheet:

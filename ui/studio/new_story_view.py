@@ -9,6 +9,7 @@ from storyloom.app.shelf import new_id
 from storyloom.memory.errors import StoryloomError
 from storyloom.memory.story import Mode, Story
 from storyloom.ui.studio import new_story_html, write_html
+from storyloom.ui.studio.languages import gettext
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Enabled, Visible
 
@@ -58,7 +59,7 @@ class View:
 
 def outlining(_house: House, _place: Place) -> View:
     """An outline was asked for: it takes a while."""
-    doing = write_html.status("Finding a title and an outline…")
+    doing = write_html.status(gettext("Finding a title and an outline…"))
     return View(doing=doing, another=Enabled(False), to_outline=Enabled(False), notice="")
 
 

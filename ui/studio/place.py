@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from storyloom.app.studio import Studio
 from storyloom.memory.errors import InvalidText
+from storyloom.ui.studio.languages import gettext
 from storyloom.ui.studio.writers import Writers
 
 WINDOW = 60
@@ -48,4 +49,4 @@ def refuse_while_writing(house: House, place: Place) -> None:
     """
     writing = house.writers.get(place.writing_id)
     if writing is not None and not writing.done:
-        raise InvalidText("A paragraph is being written here. Wait for it, or stop it first.")
+        raise InvalidText(gettext("A paragraph is being written here. Wait for it, or stop it first."))

@@ -3,6 +3,7 @@
 from html import escape
 
 from storyloom.ui.studio.following import doing
+from storyloom.ui.studio.languages import gettext
 from storyloom.ui.studio.writers import Drafting, Writing
 
 
@@ -11,9 +12,10 @@ def drafts(drafting: Drafting | None) -> str:
     if drafting is None:
         return ""
     columns = "".join(map(_column, drafting.writings))
-    end = ("close", "Close the drafts") if drafting.done else ("stop", "Stop drafting")
+    end = ("close", gettext("Close the drafts")) if drafting.done else ("stop", gettext("Stop drafting"))
     button = f'<button type="button" class="quiet" data-pick="{end[0]}">{end[1]}</button>'
-    return f'<h3>Three drafts of the next paragraph</h3><div class="columns">{columns}</div>{button}'
+    heading = gettext("Three drafts of the next paragraph")
+    return f'<h3>{heading}</h3><div class="columns">{columns}</div>{button}'
 
 
 def _column(writing: Writing) -> str:
@@ -26,15 +28,15 @@ def _column(writing: Writing) -> str:
 
 def _end(writing: Writing) -> str:
     if not writing.done:
-        told = doing(writing.progress) if writing.progress.strand_id else "Waits for its turn."
+        told = doing(writing.progress) if writing.progress.strand_id else gettext("Waits for its turn.")
         return f'<p class="state">{escape(told)}</p>'
     if writing.stopped:
-        return '<p class="state">Stopped.</p>'
+        return f'<p class="state">{gettext("Stopped.")}</p>'
     if writing.message:
         return f'<p class="state" role="alert">{escape(writing.message)}</p>'
     return (
         f'<button type="button" data-pick="keep" data-strand="{escape(writing.progress.strand_id)}">'
-        "Keep this one</button>"
+        f"{gettext('Keep this one')}</button>"
     )
 
 

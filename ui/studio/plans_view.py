@@ -2,6 +2,7 @@
 
 from storyloom.memory.errors import InvalidText
 from storyloom.ui.studio import write_view
+from storyloom.ui.studio.languages import gettext
 from storyloom.ui.studio.place import House, Place
 
 CARDS = 3
@@ -15,7 +16,7 @@ def filled(plans: tuple[str, ...]) -> tuple[str, ...]:
 def write_this(number: int, house: House, place: Place, text: str) -> write_view.View:
     """Write the next paragraph by a card, as it was offered or as the person changed it."""
     if not text.strip():
-        raise InvalidText("This plan is empty. Write what should happen, or take another one.")
+        raise InvalidText(gettext("This plan is empty. Write what should happen, or take another one."))
     is_own = text.strip() != _offered(house, place)[number - 1]
     return write_view.go_on(house, place, 0 if is_own else number, text if is_own else "")
 
@@ -30,8 +31,10 @@ def write_on(house: House, place: Place, own_plan: str, *cards: str) -> write_vi
     meant = [text for text in (own_plan, *changed) if text.strip()]
     if len(meant) > 1:
         raise InvalidText(
-            "More than one plan was written or changed here. "
-            "Press “Write this” at the one that is meant, or empty the others."
+            gettext(
+                "More than one plan was written or changed here. "
+                "Press “Write this” at the one that is meant, or empty the others."
+            )
         )
     return write_view.go_on(house, place, 0, meant[0] if meant else "")
 

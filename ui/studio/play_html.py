@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from storyloom.memory.story import Origin, Plan, Step
+from storyloom.ui.studio.languages import gettext
 from storyloom.ui.studio.write_html import prose
 
 
@@ -27,7 +28,7 @@ def offers(plans: Sequence[Plan]) -> str:
         f'<button type="button" data-pick="{number}" dir="auto">{escape(plan.text)}</button>'
         for number, plan in enumerate(plans, start=1)
     )
-    return f'<div role="group" aria-label="What you could do">{buttons}</div>'
+    return f'<div role="group" aria-label="{gettext("What you could do")}">{buttons}</div>'
 
 
 def _turn(step: Step, *, is_last: bool) -> str:
@@ -43,9 +44,10 @@ def _mark(depth: int, *, is_last: bool) -> str:
     """The turn's number, which opens the way back to it."""
     if is_last:
         return f'<p class="mark">{depth}</p>'
+    turn, back = gettext("Turn {depth}", depth=depth), gettext("Go back to here")
     return (
-        f'<details class="mark"><summary aria-label="Turn {depth}">{depth}</summary>'
-        f'<button type="button" data-pick="back" data-depth="{depth}">Go back to here</button></details>'
+        f'<details class="mark"><summary aria-label="{turn}">{depth}</summary>'
+        f'<button type="button" data-pick="back" data-depth="{depth}">{back}</button></details>'
     )
 
 

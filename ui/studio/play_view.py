@@ -8,11 +8,10 @@ from storyloom.app.recurrence import Wish
 from storyloom.memory.action import Manner, action, reader_words
 from storyloom.memory.errors import InvalidText
 from storyloom.ui.studio import following, play_html, write_html
+from storyloom.ui.studio.languages import gettext
 from storyloom.ui.studio.place import WINDOW, House, Place
 from storyloom.ui.studio.showing import Visible
 from storyloom.ui.studio.writers import Progress, Writing
-
-_STILL_TELLING = "The story is still answering. Wait until it has, or stop it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +73,7 @@ def act(house: House, place: Place, manner: str, text: str) -> View:
         return _refused()
     plan = action(text, Manner(manner), _language(house, place))
     if not plan:
-        raise InvalidText("Write what you do first, or choose one of the suggestions.")
+        raise InvalidText(gettext("Write what you do first, or choose one of the suggestions."))
     return replace(_told(house, place, Wish(plan=plan), plan), action="")
 
 
@@ -86,7 +85,7 @@ def choose(house: House, place: Place, picked: Mapping[str, str]) -> View:
     if not last or last[0].depth != place.depth:
         return replace(
             opened(house, place),
-            notice=write_html.notice("The story went on elsewhere. Here it is: choose again."),
+            notice=write_html.notice(gettext("The story went on elsewhere. Here it is: choose again.")),
         )
     number = int(picked["pick"])
     return _told(house, place, Wish(choice=number), last[0].plans[number - 1].text)
@@ -132,7 +131,7 @@ def stop(house: House, _place: Place, watched: str) -> View:
     if writing is None or writing.done:
         return View()
     writing.stop()
-    return View(status=write_html.status("Stopping…"))
+    return View(status=write_html.status(gettext("Stopping…")))
 
 
 async def follow(house: House, place: Place, watched: str) -> AsyncIterator[View]:
@@ -162,7 +161,7 @@ def settle(house: House, place: Place, watched: str, text: str) -> View:
         return View()
     after = opened(house, replace(place, story_id=progress.story_id, strand_id=progress.strand_id))
     words, manner = _unspent(writing, text)
-    kept = "Stopped. The words that had come are kept in the Write tab."
+    kept = gettext("Stopped. The words that had come are kept in the Write tab.")
     return replace(
         after,
         notice=write_html.notice(writing.message),
@@ -217,7 +216,8 @@ def _unspent(writing: Writing, text: str) -> tuple[str | None, str | None]:
 
 
 def _refused() -> View:
-    return View(notice=write_html.notice(_STILL_TELLING))
+    told = gettext("The story is still answering. Wait until it has, or stop it.")
+    return View(notice=write_html.notice(told))
 
 
 def _language(house: House, place: Place) -> str:

@@ -6,6 +6,7 @@ from storyloom.app.embedding import FEW, PASSAGES
 from storyloom.app.events import Listener
 from storyloom.memory.errors import StoryloomError
 from storyloom.ui.studio import search_html, write_html
+from storyloom.ui.studio.languages import gettext, ngettext
 from storyloom.ui.studio.place import House, Place
 
 
@@ -18,20 +19,31 @@ class View:
 
 
 class _Lack(Listener):
-    """Hears what a search lacks."""
+    """Hears how many passages have no vectors yet, where that is worth telling."""
 
     def __init__(self) -> None:
-        self.told = ""
+        self.passages = 0
 
     def on_progress(self, what: str, done: int, total: int) -> None:
         """Many vectors are being made in the background."""
         if what == PASSAGES and not done and total > FEW:
-            self.told = f"{total:,} passages are found by their words only: their vectors are being made."
+            self.passages = total
+
+    @property
+    def told(self) -> str:
+        """What a search lacks, if anything."""
+        if not self.passages:
+            return ""
+        return ngettext(
+            "{number} passage is found by its words only: its vector is being made.",
+            "{number} passages are found by their words only: their vectors are being made.",
+            self.passages,
+        )
 
 
 def looking(house: House, place: Place) -> View:  # noqa: ARG001  (every handler takes both)
     """Say that it is searched; the embedder's first load takes seconds."""
-    return View(notice="", hits=write_html.status("Looking back through the story…"))
+    return View(notice="", hits=write_html.status(gettext("Looking back through the story…")))
 
 
 def search(house: House, place: Place, query: str) -> View:

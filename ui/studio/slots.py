@@ -1,38 +1,46 @@
 """What a prompt's slots and sources are called on the page, and which colour each slot has."""
 
+from collections.abc import Callable
+from html import escape
+
 from storyloom.memory.measures import source_of
+from storyloom.ui.studio.languages import gettext, gettext_noop
 
 _TITLES = {
-    "style": "Style",
-    "premise": "Premise",
-    "outline": "Outline",
-    "characters": "Characters",
-    "authors_note": "Author’s note",
-    "chapter": "Chapter",
-    "memory": "Short-term memory",
-    "recall": "Recalled",
-    "last": "Last paragraphs",
-    "plan": "Plan",
-    "lore": "Lore",
-    "lore_before": "Lore before the characters",
-    "lore_after": "Lore after the characters",
-    "before_note": "Lore before the note",
-    "after_note": "Lore after the note",
+    "style": gettext_noop("Style"),
+    "premise": gettext_noop("Premise"),
+    "outline": gettext_noop("Outline"),
+    "characters": gettext_noop("Characters"),
+    "authors_note": gettext_noop("Author’s note"),
+    "chapter": gettext_noop("Chapter"),
+    "memory": gettext_noop("Short-term memory"),
+    "recall": gettext_noop("Recalled"),
+    "last": gettext_noop("Last paragraphs"),
+    "plan": gettext_noop("Plan"),
+    "lore": gettext_noop("Lore"),
+    "lore_before": gettext_noop("Lore before the characters"),
+    "lore_after": gettext_noop("Lore after the characters"),
+    "before_note": gettext_noop("Lore before the note"),
+    "after_note": gettext_noop("Lore after the note"),
 }
 _STORY = {
-    "style": "the story’s style",
-    "premise": "the story’s premise",
-    "outline": "the story’s outline",
-    "authors_note": "the story’s author’s note",
-    "chapter": "the outline’s line of this chapter",
+    "style": gettext_noop("the story’s style"),
+    "premise": gettext_noop("the story’s premise"),
+    "outline": gettext_noop("the story’s outline"),
+    "authors_note": gettext_noop("the story’s author’s note"),
+    "chapter": gettext_noop("the outline’s line of this chapter"),
 }
 _KINDS = {
-    "plan": "the plan for this paragraph",
-    "lore": "the story’s lore",
-    "character": "a character’s sheet",
-    "document": "a text beside the story",
+    "plan": gettext_noop("the plan for this paragraph"),
+    "lore": gettext_noop("the story’s lore"),
+    "character": gettext_noop("a character’s sheet"),
+    "document": gettext_noop("a text beside the story"),
 }
-_BESIDE = {"step": "", "summary": "the summary up to ", "note": "noted after "}
+_BESIDE = {
+    "step": "{paragraph}",
+    "summary": gettext_noop("the summary up to {paragraph}"),
+    "note": gettext_noop("noted after {paragraph}"),
+}
 # Slots that are coloured by themselves; every other one holds lore.
 _COLOURED = frozenset(
     {
@@ -54,10 +62,10 @@ def slot_title(slot: str) -> str:
     """A slot as a person calls it."""
     kind, _, which = slot.partition(":")
     if kind == "depth" and which:
-        return f"Lore {which} back"
+        return gettext("Lore {depth} back", depth=which)
     if kind == "outlet" and which:
-        return f"Lore: {which}"
-    return _TITLES.get(slot, slot)
+        return gettext("Lore: {name}", name=which)
+    return gettext(_TITLES[slot]) if slot in _TITLES else slot
 
 
 def slot_class(slot: str) -> str:
@@ -65,13 +73,17 @@ def slot_class(slot: str) -> str:
     return f"slot-{slot}" if slot in _COLOURED else "slot-lore"
 
 
-def source_words(source: str) -> tuple[str, int | None]:
-    """Where an item comes from: words, and the paragraph that they end with, if any."""
+def source_words(source: str, paragraph: Callable[[int], str]) -> str:
+    """Where an item comes from, as HTML.
+
+    Args:
+        source: what its record says.
+        paragraph: makes HTML of the number of a paragraph that it belongs to.
+    """
     found = source_of(source)
     if found.depth == 0:
-        return "there from the start", None
+        return gettext("there from the start")
     if found.depth is not None:
-        return _BESIDE[found.kind], found.depth
-    if found.kind == "story":
-        return _STORY.get(found.name, source), None
-    return _KINDS.get(found.kind, source), None
+        return gettext(_BESIDE[found.kind], paragraph=paragraph(found.depth))
+    words = _STORY.get(found.name) if found.kind == "story" else _KINDS.get(found.kind)
+    return escape(source if words is None else gettext(words))

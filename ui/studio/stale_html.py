@@ -1,33 +1,41 @@
 """What edits have made stale, in sentences."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 
+from storyloom.app.embedding import PASSAGES
+from storyloom.app.neural_memory import READING
 from storyloom.app.rebuilding import Rebuilt
 from storyloom.memory.neural import NeuralState
 from storyloom.memory.story import Stale, StalePart
+from storyloom.ui.studio.below import because
+from storyloom.ui.studio.languages import count, gettext, gettext_noop, listed, ngettext
 from storyloom.ui.studio.write_html import status
 
-_SUBJECTS = {
-    StalePart.NOTE: "what was noted of {} is stale",
-    StalePart.PAGE: "the memory after {} is stale",
-    StalePart.PARAGRAPH: "{} is stale",
+_MADE: Mapping[str, Callable[[int], str]] = {
+    "notes": lambda number: ngettext("{number} note", "{number} notes", number),
+    "pages": lambda number: ngettext("{number} page of memory", "{number} pages of memory", number),
+    "vectors": lambda number: ngettext("{number} vector", "{number} vectors", number),
+    "states": lambda number: ngettext(
+        "{number} state of the model's own memory", "{number} states of the model's own memory", number
+    ),
 }
-_MADE = {
-    "notes": ("note", "notes"),
-    "pages": ("page of memory", "pages of memory"),
-    "vectors": ("vector", "vectors"),
-    "states": ("state of the model's own memory", "states of the model's own memory"),
+# How far a making is, by what the room below calls the things that it makes.
+_MAKING = {
+    "pages of memory": gettext_noop("Making it again… {done} of {total} pages of memory."),
+    PASSAGES: gettext_noop("Making it again… {done} of {total} passages to embed."),
+    READING: gettext_noop("Making it again… {done} of {total} paragraphs for the model's memory."),
 }
-NOTHING = "Nothing that is written becomes stale by it."
+_MAKING_OTHERS = gettext_noop("Making it again… {done} of {total} {things}.")
 
 
 def stale(marks: Sequence[Stale], states: Sequence[NeuralState]) -> str:
     """Everything that is stale on a strand."""
     told = [*sentences(marks), *_of_states(states)]
     if not told:
-        return '<p class="quiet">Nothing is stale: all of it was made from the story as it stands.</p>'
+        nothing = gettext("Nothing is stale: all of it was made from the story as it stands.")
+        return f'<p class="quiet">{nothing}</p>'
     return f"<ul>{''.join(f'<li>{escape(one)}</li>' for one in told)}</ul>"
 
 
@@ -42,33 +50,42 @@ def edited(done: str, marks: Sequence[Stale], elsewhere: int, revisions: Sequenc
     """
     told = [done, *sentences(marks)]
     if elsewhere:
-        told.append(f"On other strands {elsewhere} part{_s(elsewhere)} became stale.")
+        told.append(
+            ngettext(
+                "On other strands {number} part became stale.",
+                "On other strands {number} parts became stale.",
+                elsewhere,
+            )
+        )
     if not marks and not elsewhere:
-        told.append(NOTHING)
+        told.append(gettext("Nothing that is written becomes stale by it."))
     ids = escape(" ".join(revisions))
-    back = f' <button type="button" data-pick="undo" data-revisions="{ids}">Undo</button>' if ids else ""
+    undo = f' <button type="button" data-pick="undo" data-revisions="{ids}">{gettext("Undo")}</button>'
+    back = undo if ids else ""
     return f'<p role="status">{escape(" ".join(told))}{back}</p>'
 
 
 def rebuilding(what: str, done: int, total: int) -> str:
     """How far the making is."""
-    how_far = f" {done:,} of {total:,} {what}." if total else ""
-    return status(f"Making it again…{how_far}")
+    if not total:
+        return status(gettext("Making it again…"))
+    message = _MAKING.get(what, _MAKING_OTHERS)
+    return status(gettext(message, done=count(done), total=count(total), things=what))
 
 
 def rebuilt(made: Rebuilt) -> str:
     """What was made again."""
-    counted = {name: getattr(made, name) for name in _MADE}
-    parts = [f"{many:,} {_MADE[name][many > 1]}" for name, many in counted.items() if many]
-    done = f"Made again: {_listed(parts)}." if parts else "Nothing had to be made again."
+    parts = [counted(number) for name, counted in _MADE.items() if (number := getattr(made, name))]
+    nothing = gettext("Nothing had to be made again.")
+    done = gettext("Made again: {things}.", things=listed(parts)) if parts else nothing
     if not made.kept:
         return status(done)
-    stand = (
-        "page written by hand stands as it is"
-        if made.kept == 1
-        else "pages written by hand stand as they are"
+    stand = ngettext(
+        "{number} page written by hand stands as it is.",
+        "{number} pages written by hand stand as they are.",
+        made.kept,
     )
-    return status(f"{done} {made.kept:,} {stand}.")
+    return status(f"{done} {stand}")
 
 
 def sentences(marks: Iterable[Stale]) -> list[str]:
@@ -77,22 +94,9 @@ def sentences(marks: Iterable[Stale]) -> list[str]:
     for mark in marks:
         groups[mark.cause, mark.part].add(mark.depth)
     return [
-        f"{_subject(part, sorted(depths))}, because {_because(cause)}."
+        _SENTENCES[part](len(depths), _runs(sorted(depths)), because(cause))
         for (cause, part), depths in sorted(groups.items(), key=lambda group: min(group[1]))
     ]
-
-
-def _subject(part: StalePart, depths: Sequence[int]) -> str:
-    """What is stale; a paragraph itself begins the sentence."""
-    subject = _SUBJECTS[part].format(f"paragraph{_s(len(depths))} {_runs(depths)}")
-    if part is StalePart.PARAGRAPH and len(depths) > 1:
-        subject = subject.replace(" is ", " are ")
-    return subject[0].upper() + subject[1:]
-
-
-def _because(cause: str) -> str:
-    """A mark's cause in the page's words, which know paragraphs and no steps."""
-    return cause.replace("the paragraph of step", "paragraph").replace("after step", "after paragraph")
 
 
 def _of_states(states: Sequence[NeuralState]) -> list[str]:
@@ -100,8 +104,15 @@ def _of_states(states: Sequence[NeuralState]) -> list[str]:
         return []
     depths = sorted({state.depth for state in states})
     return [
-        f"What {states[0].model} keeps in its own memory after paragraph{_s(len(depths))} {_runs(depths)} "
-        "is stale, because it read a paragraph that was edited since."
+        ngettext(
+            "What {model} keeps in its own memory after paragraph {paragraphs} is stale, because it read a "
+            "paragraph that was edited since.",
+            "What {model} keeps in its own memory after paragraphs {paragraphs} is stale, because it read a "
+            "paragraph that was edited since.",
+            len(depths),
+            model=states[0].model,
+            paragraphs=_runs(depths),
+        )
     ]
 
 
@@ -113,12 +124,45 @@ def _runs(depths: Sequence[int]) -> str:
             runs[-1][1] = depth
         else:
             runs.append([depth, depth])
-    return _listed([str(first) if first == last else f"{first} to {last}" for first, last in runs])
+    return listed([_run(first, last) for first, last in runs])
 
 
-def _listed(parts: Sequence[str]) -> str:
-    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)
+def _run(first: int, last: int) -> str:
+    return str(first) if first == last else gettext("{first} to {last}", first=first, last=last)
 
 
-def _s(number: int) -> str:
-    return "" if number == 1 else "s"
+def _stale_notes(number: int, paragraphs: str, because: str) -> str:
+    return ngettext(
+        "What was noted of paragraph {paragraphs} is stale, {because}.",
+        "What was noted of paragraphs {paragraphs} is stale, {because}.",
+        number,
+        paragraphs=paragraphs,
+        because=because,
+    )
+
+
+def _stale_pages(number: int, paragraphs: str, because: str) -> str:
+    return ngettext(
+        "The memory after paragraph {paragraphs} is stale, {because}.",
+        "The memory after paragraphs {paragraphs} is stale, {because}.",
+        number,
+        paragraphs=paragraphs,
+        because=because,
+    )
+
+
+def _stale_paragraphs(number: int, paragraphs: str, because: str) -> str:
+    return ngettext(
+        "Paragraph {paragraphs} is stale, {because}.",
+        "Paragraphs {paragraphs} are stale, {because}.",
+        number,
+        paragraphs=paragraphs,
+        because=because,
+    )
+
+
+_SENTENCES: Mapping[StalePart, Callable[[int, str, str], str]] = {
+    StalePart.NOTE: _stale_notes,
+    StalePart.PAGE: _stale_pages,
+    StalePart.PARAGRAPH: _stale_paragraphs,
+}

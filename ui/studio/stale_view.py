@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from storyloom.memory.story import StalePart
 from storyloom.ui.studio import stale_html, write_html
+from storyloom.ui.studio.languages import gettext, ngettext
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Ticking, Visible
 from storyloom.ui.studio.writers import Rebuild
@@ -69,13 +70,13 @@ def stop(house: House, place: Place) -> View:
     if rebuild is None:
         return opened(house, place)
     rebuild.stop()
-    return View(progress=write_html.status("Stopping…"))
+    return View(progress=write_html.status(gettext("Stopping…")))
 
 
 def settle(house: House, place: Place) -> View:
     """Let paragraphs stand that were written from what was edited since."""
     many = house.studio.editing.settle(place.story_id, place.strand_id)
-    stand = "1 paragraph stands as it is." if many == 1 else f"{many} paragraphs stand as they are."
+    stand = ngettext("{number} paragraph stands as it is.", "{number} paragraphs stand as they are.", many)
     return _shown(house, place, house.writers.rebuild_of(place.strand_id), write_html.status(stand))
 
 
@@ -104,5 +105,6 @@ def _outcome(rebuild: Rebuild) -> str:
     if rebuild.made is not None:
         return stale_html.rebuilt(rebuild.made)
     if rebuild.stopped:
-        return write_html.status("Stopped. What was made again stands; the rest can be made later.")
+        told = gettext("Stopped. What was made again stands; the rest can be made later.")
+        return write_html.status(told)
     return write_html.notice(rebuild.message)

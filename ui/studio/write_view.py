@@ -14,6 +14,7 @@ from storyloom.app.studio import Studio, Written
 from storyloom.memory.errors import StoryNotFound, StrandNotFound
 from storyloom.memory.story import Job, Mode, Strand
 from storyloom.ui.studio import drafts_view, edits_view, following, gauge_html, paragraph_view, write_html
+from storyloom.ui.studio.languages import gettext, ngettext
 from storyloom.ui.studio.place import WINDOW, House, Place
 from storyloom.ui.studio.showing import Visible
 from storyloom.ui.studio.writers import Progress
@@ -176,7 +177,9 @@ def go_on(house: House, place: Place, choice: int, own_plan: str) -> View:
         return replace(
             opened(house, place),
             notice=write_html.notice(
-                "The story went on elsewhere, so the plans are new ones. Here they are: choose again."
+                gettext(
+                    "The story went on elsewhere, so the plans are new ones. Here they are: choose again."
+                )
             ),
         )
     writing = house.writers.go_on(house.studio, place.story_id, place.strand_id, wish)
@@ -200,7 +203,7 @@ def stop(house: House, place: Place) -> View:
     if writing is None or writing.done:
         return View()
     writing.stop()
-    return View(status=write_html.status("Stopping…"))
+    return View(status=write_html.status(gettext("Stopping…")))
 
 
 async def follow(house: House, place: Place) -> AsyncIterator[View]:
@@ -246,7 +249,7 @@ def _with_memory_edit(view: View, place: Place, memory: str) -> View:
     if not place.story_id or memory == place.memory:
         return view
     note = write_html.notice(
-        "Your edit isn't saved yet, and the story's memory has changed since. Saving replaces it."
+        gettext("Your edit isn't saved yet, and the story's memory has changed since. Saving replaces it.")
     )
     return replace(view, memory=None, memory_note=note if view.memory != place.memory else None)
 
@@ -257,7 +260,7 @@ def save_memory(house: House, place: Place, text: str) -> View:
     return View(
         place=replace(place, memory=saved),
         memory=saved,
-        memory_note=write_html.status("Saved: the next paragraph will be written with it."),
+        memory_note=write_html.status(gettext("Saved: the next paragraph will be written with it.")),
         notice="",
     )
 
@@ -286,12 +289,6 @@ def dismiss(house: House, place: Place) -> View:
     if job is not None:
         house.studio.dismiss(job)
     return View(cut_off=write_html.cut_off(_offered(house, place)))
-
-
-def _with_unsaved(view: View) -> View:
-    """The page with the memory box as it is: it holds what the person hasn't saved yet."""
-    told = "Your edit isn't saved yet, and the story's memory has changed since. Saving replaces it."
-    return replace(view, memory=None, memory_note=write_html.notice(told))
 
 
 def _attached(view: View) -> View:
@@ -345,9 +342,13 @@ def _strands(studio: Studio, story_id: str) -> tuple[tuple[str, str], ...]:
 
 def strand_title(strand: Strand) -> str:
     """What a strand is called on the page."""
-    return strand.name or (f"From paragraph {strand.fork_depth}" if strand.parent_id else "The story")
+    if strand.name:
+        return strand.name
+    if strand.parent_id:
+        return gettext("From paragraph {depth}", depth=strand.fork_depth)
+    return gettext("The story")
 
 
 def _strand_name(strand: Strand, depth: int) -> str:
-    name = strand_title(strand)
-    return f"{name} · {depth} paragraph{'' if depth == 1 else 's'} · {strand.id[:4]}"
+    long = ngettext("{number} paragraph", "{number} paragraphs", depth)
+    return f"{strand_title(strand)} · {long} · {strand.id[:4]}"

@@ -20,6 +20,7 @@ from storyloom.app.studio import Studio
 from storyloom.memory.errors import StoryloomError
 from storyloom.memory.story import Story, Strand
 from storyloom.ui.meter import Meter
+from storyloom.ui.studio.languages import gettext, gettext_noop
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ MOST_AT_ONCE = 32
 _END_SECONDS = 60.0
 # A finished writing is kept for the pages that still look at it.
 _KEPT = 256
-_UNFORESEEN = (
+_UNFORESEEN = gettext_noop(
     "Something went wrong that Storyloom didn't foresee; the terminal that runs it says more. "
     "Everything written before is kept: try again, or reload the page."
 )
@@ -102,7 +103,7 @@ class Writing(DraftListener):
         """What a person should be told about how it ended; empty when all is well."""
         if self.error is None or self.stopped:
             return ""
-        return str(self.error) if isinstance(self.error, StoryloomError) else _UNFORESEEN
+        return str(self.error) if isinstance(self.error, StoryloomError) else gettext(_UNFORESEEN)
 
     def on_story(self, story: Story) -> None:
         """The story was made, or got its title."""

@@ -253,26 +253,27 @@ def test_recall_shows_how_far_back_it_reaches() -> None:
 
 def test_a_row_of_nothing_has_no_bars_to_speak_of() -> None:
     html = inspect_charts.bars(
-        "Speed", "tokens a second", [moment(1, seconds=0.0)], lambda m: m.tokens_a_second
+        "Speed", "{} tokens a second".format, [moment(1, seconds=0.0)], lambda m: m.tokens_a_second
     )
     assert 'height="0.00"' in html
+    assert 'aria-label="Speed: 0.0 tokens a second at most; paragraph 1 has 0."' in html
 
 
 @pytest.mark.parametrize(
-    ("source", "words", "depth"),
+    ("source", "words"),
     [
-        ("story:premise", "the story’s premise", None),
-        ("plan", "the plan for this paragraph", None),
-        ("note:0", "there from the start", None),
-        ("note:4", "noted after ", 4),
-        ("step:8", "", 8),
-        ("summary:s:20", "the summary up to ", 20),
-        ("character:ab", "a character’s sheet", None),
-        ("odd:thing", "odd:thing", None),
+        ("story:premise", "the story’s premise"),
+        ("plan", "the plan for this paragraph"),
+        ("note:0", "there from the start"),
+        ("note:4", "noted after ¶4"),
+        ("step:8", "¶8"),
+        ("summary:s:20", "the summary up to ¶20"),
+        ("character:ab", "a character’s sheet"),
+        ("odd:<i>{thing}", "odd:&lt;i&gt;{thing}"),
     ],
 )
-def test_a_source_is_told_in_words(source: str, words: str, depth: int | None) -> None:
-    assert source_words(source) == (words, depth)
+def test_a_source_is_told_in_words(source: str, words: str) -> None:
+    assert source_words(source, "¶{}".format) == words
 
 
 def test_slots_have_names_and_colours() -> None:
