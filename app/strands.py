@@ -1,10 +1,11 @@
-"""A story's strands: the tree that they are, two of them side by side, and their names."""
+"""A story's strands: the tree that they are, two of them side by side, their names and their archive."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from storyloom.app.given_text import LONGEST_TITLE, optional
 from storyloom.app.shelf import Shelf
+from storyloom.memory.errors import InvalidText
 from storyloom.memory.story import Segment, Strand
 from storyloom.storage.unit_of_work import UnitOfWork
 
@@ -89,6 +90,30 @@ class Strands:
             work.commit()
         return replace(line, name=name)
 
+    def archive(self, reference: str, strand: str) -> Strand:
+        """Put a strand out of the way: it keeps everything, and what forks from it still reads its steps.
+
+        Raises:
+            StoryNotFound, StrandNotFound: there is no such strand.
+            InvalidText: it is the main strand.
+        """
+        _, line = self._shelf.find(reference, strand)
+        if line.parent_id is None:
+            raise InvalidText(
+                "The main strand can't be archived, because every other strand begins in it. "
+                "Archive another one."
+            )
+        return self._set_archived(line, True)
+
+    def bring_back(self, reference: str, strand: str) -> Strand:
+        """Take a strand out of the archive.
+
+        Raises:
+            StoryNotFound, StrandNotFound: there is no such strand.
+        """
+        _, line = self._shelf.find(reference, strand)
+        return self._set_archived(line, False)
+
     def compare(self, reference: str, left: str, right: str, *, most: int) -> Comparison:
         """The first paragraphs of two strands after the fork, at most so many of each.
 
@@ -105,6 +130,12 @@ class Strands:
             told, retold = (_texts(work, line, shared + 1, last) for line in (one, other))
         pairs = (Pair(depth, told.get(depth), retold.get(depth)) for depth in range(shared + 1, last + 1))
         return Comparison(left=one, right=other, shared=shared, longest=longest, pairs=tuple(pairs))
+
+    def _set_archived(self, line: Strand, archived: bool) -> Strand:
+        with self._shelf.database.unit_of_work() as work:
+            work.strands.set_archived(line.id, archived)
+            work.commit()
+        return replace(line, archived=archived)
 
 
 def _texts(work: UnitOfWork, strand: Strand, first: int, last: int) -> dict[int, str]:

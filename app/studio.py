@@ -59,7 +59,7 @@ class Studio:
         rebuilding: what is stale made again.
         influence: what each remembered item did to a paragraph.
         inspecting: how a paragraph was made, and what the paragraphs cost.
-        strands: a story's strands as a tree, side by side, and by name.
+        strands: a story's strands as a tree, side by side, by name, and in the archive.
         settings: a story's own settings.
         lore: its lore and characters.
         drafts: stories before their first paragraph.

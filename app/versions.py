@@ -39,7 +39,7 @@ class Alternative:
     Attributes:
         step: the step that has it.
         strand: a strand to read it on.
-        sharing: how many strands have the step.
+        sharing: how many strands have the step, archived ones too.
         is_shown: whether it is the one of the strand that was asked about.
     """
 
@@ -70,6 +70,8 @@ class Versions:
     def alternatives(self, reference: str, depth: int, strand: str | None = None) -> tuple[Alternative, ...]:
         """The steps at a depth on all strands that are the same before it, oldest first.
 
+        What is on archived strands alone is left out, unless it is the one that was asked about.
+
         Raises:
             StrandNotFound: the strand has no step at that depth.
         """
@@ -84,12 +86,16 @@ class Versions:
                 lengths[other.id] = segments[0].depth
                 if segments[0].depth >= depth and _owner_before(segments, depth) == before:
                     holders.setdefault(owner(segments, depth), []).append(other)
-            steps = {one: work.steps.at(one, depth) for one in holders}
-        order = sorted(holders, key=lambda one: (steps[one].created_at, list(holders).index(one)))
+            readable = {
+                one: [strand for strand in strands if strand.id == line.id or not strand.archived]
+                for one, strands in holders.items()
+            }
+            steps = {one: work.steps.at(one, depth) for one, strands in readable.items() if strands}
+        order = sorted(steps, key=lambda one: (steps[one].created_at, list(holders).index(one)))
         return tuple(
             Alternative(
                 step=steps[one],
-                strand=line if one == shown.strand_id else _longest(holders[one], lengths),
+                strand=line if one == shown.strand_id else _longest(readable[one], lengths),
                 sharing=len(holders[one]),
                 is_shown=one == shown.strand_id,
             )

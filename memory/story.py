@@ -138,7 +138,8 @@ class Strand:
     """A line of steps. A branch names its parent and the last depth that it shares with it.
 
     ``memory`` is set when a person edits the short-term memory before the strand has a step of
-    its own: the shared step belongs to the parent and isn't touched.
+    its own: the shared step belongs to the parent and isn't touched. ``archived`` puts it out of the way:
+    it keeps everything, and what forks from it still reads its steps.
     """
 
     id: str
@@ -148,6 +149,7 @@ class Strand:
     fork_depth: int = 0
     name: str = ""
     memory: ShortMemory | None = None
+    archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)

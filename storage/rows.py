@@ -101,6 +101,7 @@ def strand_row(strand: Strand) -> StrandRow:
         name=strand.name,
         memory=None if strand.memory is None else dump_memory(strand.memory),
         created_at=strand.created_at,
+        archived=strand.archived,
     )
 
 

@@ -114,6 +114,15 @@ class Strands:
         self._row(strand_id).name = name
         self._session.flush()
 
+    def set_archived(self, strand_id: str, archived: bool) -> None:
+        """Put a strand out of the way, or bring it back; nothing of it changes.
+
+        Raises:
+            StrandNotFound: there is no such strand.
+        """
+        self._row(strand_id).archived = archived
+        self._session.flush()
+
     def step_counts(self, story_id: str) -> dict[str, int]:
         """How many steps of its own each of the story's strands has."""
         query = (

@@ -11,6 +11,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlmodel import Field, SQLModel
@@ -82,6 +83,7 @@ class StrandRow(Row, table=True):
     name: str
     memory: Json | None = Field(default=None, sa_type=JSON(none_as_null=True))
     created_at: datetime = Field(sa_type=UtcDateTime)
+    archived: bool = Field(sa_column_kwargs={"server_default": false()})
 
 
 class StepRow(Row, table=True):

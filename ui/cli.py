@@ -283,11 +283,30 @@ def branch(
 
 
 @app.command()
-def branches(story: StoryReference, as_json: AsJson = False) -> None:
-    """List the strands of a story."""
-    from storyloom.ui import reading
+def branches(
+    story: StoryReference,
+    archive: Annotated[
+        str | None, typer.Option(metavar="STRAND", help="Archive this strand; it keeps everything.")
+    ] = None,
+    restore: Annotated[
+        str | None, typer.Option(metavar="STRAND", help="Take this strand out of the archive.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the strands of a story, or archive one and bring it back.
 
-    reading.branches(story, as_json=as_json)
+    The page leaves archived strands out of its lists.
+    """
+    if archive is not None and restore is not None:
+        raise typer.BadParameter("give --archive or --restore, not both")
+    from storyloom.ui import keeping, reading
+
+    if archive is not None:
+        keeping.archive(story, archive, as_json=as_json)
+    elif restore is not None:
+        keeping.restore(story, restore, as_json=as_json)
+    else:
+        reading.branches(story, as_json=as_json)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""``branch``, ``delete``, ``export`` and ``import``: stories as things to keep."""
+"""``branch``, ``branches --archive``, ``delete``, ``export`` and ``import``: stories as things to keep."""
 
 from pathlib import Path
 
@@ -7,7 +7,9 @@ import typer
 from storyloom.app.events import Cancelled
 from storyloom.app.offline import stay_offline
 from storyloom.app.settings import load_settings
+from storyloom.app.studio import Studio
 from storyloom.app.wiring import open_studio
+from storyloom.memory.story import Strand
 from storyloom.ui import given, output, shapes
 from storyloom.ui.bars import Bars
 from storyloom.ui.stopping import Stop
@@ -23,6 +25,20 @@ def branch(reference: str, at: int, *, strand: str | None, name: str, as_json: b
         return
     output.say(new.id)
     output.note(f"Go on with: storyloom continue {reference!r} --strand {new.id}")
+
+
+def archive(reference: str, strand: str, *, as_json: bool) -> None:
+    """Put a strand out of the way."""
+    reference = given.spoken(reference, "story")
+    with open_studio(load_settings()) as studio:
+        _told(studio, reference, studio.strands.archive(reference, strand), as_json=as_json)
+
+
+def restore(reference: str, strand: str, *, as_json: bool) -> None:
+    """Take a strand out of the archive."""
+    reference = given.spoken(reference, "story")
+    with open_studio(load_settings()) as studio:
+        _told(studio, reference, studio.strands.bring_back(reference, strand), as_json=as_json)
 
 
 def delete(reference: str, *, as_json: bool) -> None:
@@ -61,3 +77,12 @@ def import_file(file: Path, *, as_json: bool) -> None:
         return
     output.say(story.id)
     output.note(f"{story.title} is here. Read it with: storyloom show {story.id}")
+
+
+def _told(studio: Studio, reference: str, line: Strand, *, as_json: bool) -> None:
+    if as_json:
+        output.emit({"strand": shapes.strand(line, studio.progress(reference, line.id).paragraphs)})
+        return
+    output.say(line.id)
+    if line.archived:
+        output.note(f"Archived. Bring it back with: storyloom branches {reference!r} --restore {line.id}")

@@ -65,7 +65,8 @@ def branches(reference: str, *, as_json: bool) -> None:
         return
     for line, steps in strands:
         origin = f"from {line.parent_id} at {line.fork_depth}" if line.parent_id else "main"
-        output.say(f"{line.id}  {steps:>5} steps  {origin}  {_line(line.name)}".rstrip())
+        archived = "(archived)" if line.archived else ""
+        output.say(f"{line.id}  {steps:>5} steps  {origin}  {_line(f'{line.name} {archived}')}".rstrip())
 
 
 def _print_story(shown: Written) -> None:

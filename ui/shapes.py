@@ -117,6 +117,7 @@ def strand(value: Strand, steps: int) -> Json:
         "fork_depth": value.fork_depth,
         "steps": steps,
         "created_at": value.created_at.isoformat(),
+        "archived": value.archived,
     }
 
 

@@ -23,7 +23,7 @@ from storyloom.memory.story import (
 )
 
 FORMAT: Final = "storyloom.story"
-VERSION: Final = 2
+VERSION: Final = 3
 
 
 class _Entry(BaseModel):
@@ -75,11 +75,11 @@ class ProvenanceEntry(_Entry):
 class StoryFile(_Entry):
     """A whole story: strands oldest first, steps and what belongs to them by strand and depth.
 
-    What has a default was not there in version 1.
+    What has a default was not there in version 1, nor was an archived strand before version 3.
     """
 
     format: Literal["storyloom.story"]
-    version: Literal[1, 2]
+    version: Literal[1, 2, 3]
     story: StoryEntry
     strands: tuple[Strand, ...]
     steps: tuple[Step, ...]

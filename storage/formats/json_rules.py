@@ -93,6 +93,8 @@ def _strands(file: StoryFile) -> Iterator[str]:
             yield f"strands.{place}.id: is empty or stands there twice"
         if strand.story_id != file.story.id:
             yield f"strands.{place}.story_id: is another story's"
+        if strand.archived and strand.parent_id is None:
+            yield f"strands.{place}.archived: the main strand can't be"
         seen.add(strand.id)
     if sum(strand.parent_id is None for strand in file.strands) != 1:
         yield "strands: exactly one must have no parent"

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,15 @@ def forked(server: Any, page: Page, story: str) -> None:
     page.goto(f"{server.url}?story={story}&strand={strand}")
     written(page, 1)
     write_on(page, 2)
+
+
+def options(page: Page, dropdown: str) -> list[str]:
+    """What a list of strands offers, without how long each is."""
+    page.locator(f"{dropdown} input").click()
+    page.get_by_role("option").first.wait_for()
+    found = [name.strip().removeprefix("✓").strip() for name in page.get_by_role("option").all_inner_texts()]
+    page.keyboard.press("Escape")
+    return [name.split(" · ", maxsplit=1)[0] for name in found]
 
 
 def choose(page: Page, name: str) -> None:
@@ -59,6 +69,53 @@ def test_a_strand_is_found_named_and_opened(server: Any, tabs: Any, shots: Path)
     expect(rows.nth(1)).to_contain_text("open")  # the tree as it is now, not as it was left
     page.locator("#map-tree path.hit").first.click(force=True)
     written(page, 3)
+
+
+def test_a_strand_is_archived_and_brought_back(server: Any, tabs: Any, shots: Path) -> None:
+    page = tabs.open(server.url)
+    story = begin(page)
+    write_on(page, 2)
+    forked(server, page, story)
+    strands = page.locator("#strands input")
+    tree(page)
+    rows = page.locator("#map-tree li")
+    page.locator("#map-archive").click()
+    expect(page.locator("#notice")).to_contain_text("open strand, so it can't be archived")
+    rows.nth(0).locator("button").click()
+    written(page, 2)
+    tree(page)
+    expect(page.locator("#map-archived")).to_be_hidden()
+    page.locator("#map-archive").click()
+    expect(page.locator("#notice")).to_contain_text("main strand can't be archived")
+    choose(page, "From paragraph 1")
+    page.locator("#map-archive").click()
+    expect(rows).to_have_count(1)
+    expect(page.locator("#map-told")).to_contain_text("“From paragraph 1” is archived")
+    expect(page.locator("#notice")).to_be_empty()
+    assert [one["archived"] for one in server.cli("branches", story)["strands"]] == [False, True]
+    assert options(page, "#map-chosen") == ["The story"]
+    page.get_by_role("tab", name="Write").click()
+    page.get_by_role("button", name="Strands").click()
+    expect(strands).to_have_value(re.compile("The story"))
+    assert options(page, "#strands") == ["The story"]
+
+    tree(page)
+    page.get_by_label("Show archived").check()
+    expect(rows).to_have_count(2)
+    expect(rows.nth(1)).to_contain_text("archived · 2 paragraphs")
+    choose(page, "From paragraph 1")
+    expect(page.locator("#map-archive")).to_be_hidden()
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        no_sideways_scroll(page)
+        page.locator("#map").screenshot(path=shots / f"map-archived-{width}.png")
+    page.locator("#map-bring-back").click()
+    expect(page.locator("#map-told")).to_contain_text("“From paragraph 1” is back.")
+    expect(page.locator("#map-archived")).to_be_hidden()
+    expect(rows.nth(1)).to_contain_text("2 paragraphs · 1 of its own")
+    assert options(page, "#map-chosen") == ["The story", "From paragraph 1"]
+    page.get_by_role("tab", name="Write").click()
+    assert options(page, "#strands") == ["The story", "From paragraph 1"]
 
 
 def test_two_strands_stand_side_by_side(server: Any, tabs: Any, shots: Path) -> None:

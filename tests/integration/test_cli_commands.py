@@ -145,6 +145,20 @@ def test_a_branch_keeps_its_steps_and_grows_apart(
     assert cli("branch", story, "--at", "2").stdout.strip()
 
 
+def test_a_strand_is_archived_and_comes_back(cli: Any, written: dict[str, Any]) -> None:
+    story = written["story"]["id"]
+    side = cli.json("branch", story, "--at", "1", "--name", "what if")["strand"]["id"]
+    assert cli.json("branches", story, "--archive", "what if")["strand"]["archived"] is True
+    assert [one["archived"] for one in cli.json("branches", story)["strands"]] == [False, True]
+    assert "what if (archived)" in cli("branches", story).stdout
+    assert "--restore" in cli("branches", story, "--archive", side).stderr
+    assert cli("branches", story, "--restore", side).stdout.strip() == side
+    assert [one["archived"] for one in cli.json("branches", story)["strands"]] == [False, False]
+    refused = cli("branches", story, "--archive", written["strand"], code=1)
+    assert "main strand can't be archived" in refused.stderr
+    assert "not both" in cli("branches", story, "--archive", side, "--restore", side, code=2).stderr
+
+
 def test_export_import_and_delete(cli: Any, written: dict[str, Any], tmp_path: Path) -> None:
     story = written["story"]["id"]
     first, again = tmp_path / "story.json", tmp_path / "again.json"

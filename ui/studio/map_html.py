@@ -1,19 +1,19 @@
 """The Map tab's HTML; everything that a person or a model wrote is escaped here."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 
 from storyloom.app.strands import Branch, Comparison, Pair
 from storyloom.ui.studio.map_diff import marked
-from storyloom.ui.studio.map_layout import Lane, Line, lay_out
+from storyloom.ui.studio.map_layout import Lane, Line, lay_out, without
 from storyloom.ui.studio.write_view import strand_title
 
 _WIDTH, _ROW = 1000, 100  # the drawing's own units: it is stretched to its place
 
 
-def tree(branches: Sequence[Branch], open_id: str) -> str:
-    """The strands of a story, a row each, beside a drawing of where they fork."""
-    lanes = lay_out([_line(branch) for branch in branches])
+def tree(branches: Sequence[Branch], open_id: str, hidden: Collection[str] = ()) -> str:
+    """The strands of a story but for the hidden ones, a row each, beside a drawing of where they fork."""
+    lanes = lay_out(without([_line(branch) for branch in branches], hidden))
     deepest = max((lane.end for lane in lanes), default=0) or 1
     known = {branch.strand.id: branch for branch in branches}
     rows = "".join(_row(known[lane.strand_id], lane.strand_id == open_id) for lane in lanes)
@@ -49,6 +49,8 @@ def _row(branch: Branch, is_open: bool) -> str:
     strand = branch.strand
     here = ' aria-current="true"' if is_open else ""
     told = ["open", _count(branch.depth)] if is_open else [_count(branch.depth)]
+    if strand.archived:
+        told.insert(0, "archived")
     if strand.parent_id:
         told.append(f"{branch.own:,} of its own, from paragraph {strand.fork_depth:,}")
     return (

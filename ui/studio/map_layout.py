@@ -1,7 +1,7 @@
 """Where each strand of a story is drawn: a row of its own, below the strand that it leaves."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,12 @@ class Lane:
     parent: int | None
 
 
+def without(lines: Sequence[Line], hidden: Collection[str]) -> list[Line]:
+    """The lines but for the hidden ones; what leaves a hidden one leaves the strand that this one leaves."""
+    known = {line.strand_id: line for line in lines}
+    return [_rerouted(line, known, hidden) for line in lines if line.strand_id not in hidden]
+
+
 def lay_out(lines: Sequence[Line]) -> tuple[Lane, ...]:
     """A lane a strand, from the first row on.
 
@@ -49,6 +55,14 @@ def lay_out(lines: Sequence[Line]) -> tuple[Lane, ...]:
         parent, start = _leaves(line, known)
         leaving.setdefault(parent, []).append((start, line))
     return tuple(_rows(leaving))
+
+
+def _rerouted(line: Line, known: dict[str, Line], hidden: Collection[str]) -> Line:
+    parent = known.get(line.parent_id or "")
+    while parent is not None and parent.strand_id in hidden:
+        line = replace(line, parent_id=parent.parent_id, fork=min(line.fork, parent.fork))
+        parent = known.get(parent.parent_id or "")
+    return line
 
 
 def _leaves(line: Line, known: dict[str, Line]) -> tuple[str | None, int]:

@@ -1,4 +1,4 @@
-"""The Map tab: the tree of a story's strands, their names, and two of them side by side."""
+"""The Map tab: the tree of a story's strands, their names, their archive, and two of them side by side."""
 
 from dataclasses import dataclass
 
@@ -15,9 +15,12 @@ class Parts:
     """The tab's components, by the name of the value in ``map_view.View`` that they show."""
 
     tree: gr.HTML
+    show_archived: gr.Checkbox
     strand: gr.Dropdown
     name: gr.Textbox
     rename: gr.Button
+    archive: gr.Button
+    bring_back: gr.Button
     go_to: gr.Button
     compare: gr.Button
     told: gr.HTML
@@ -30,6 +33,7 @@ def build() -> Parts:
     """Lay the tab out."""
     with gr.Column(elem_id="map"):
         tree = gr.HTML(elem_id="map-tree", js_on_load=PICK)
+        show_archived = gr.Checkbox(label="Show archived", visible=False, elem_id="map-archived")
         with gr.Row(elem_id="map-strand"):
             strand = gr.Dropdown(label="Strand", elem_id="map-chosen", filterable=False)
             go_to = gr.Button("Open it", size="sm", elem_id="map-open")
@@ -37,14 +41,19 @@ def build() -> Parts:
         with gr.Row(elem_id="map-naming"):
             name = gr.Textbox(label="Its name", elem_id="map-name")
             rename = gr.Button("Name it", size="sm", elem_id="map-rename")
+            archive = gr.Button("Archive", size="sm", elem_id="map-archive")
+            bring_back = gr.Button("Bring back", size="sm", visible=False, elem_id="map-bring-back")
         told = gr.HTML(elem_id="map-told")
         comparison = gr.HTML(elem_id="map-comparison")
         more = gr.Button("More", size="sm", visible=False, elem_id="map-more")
     return Parts(
         tree=tree,
+        show_archived=show_archived,
         strand=strand,
         name=name,
         rename=rename,
+        archive=archive,
+        bring_back=bring_back,
         go_to=go_to,
         compare=compare,
         told=told,
@@ -56,8 +65,10 @@ def build() -> Parts:
 
 def connect(parts: Parts, wiring: Wiring, tab: gr.Tab) -> None:
     """Let every part call its handler."""
-    wiring.on(tab.select, map_view.opened, parts)
+    shown = parts.show_archived
+    wiring.on(tab.select, map_view.opened, parts, shown)
     wiring.on(parts.strand.input, map_view.chosen, parts, parts.strand)
+    wiring.on(shown.input, map_view.ticked, parts, parts.strand, shown)
     picked = wiring.on_pick(parts.tree.click, map_view.picked, parts)
     went = wiring.on(parts.go_to.click, map_view.go_to, parts, parts.strand)
     for event in (picked, went):
@@ -65,4 +76,6 @@ def connect(parts: Parts, wiring: Wiring, tab: gr.Tab) -> None:
     wiring.on(parts.compare.click, map_view.compare, parts, parts.strand)
     wiring.on(parts.more.click, map_view.more, parts, parts.compared)
     for event in (parts.rename.click, parts.name.submit):
-        wiring.on(event, map_view.rename, parts, parts.strand, parts.name)
+        wiring.on(event, map_view.rename, parts, parts.strand, parts.name, shown)
+    wiring.on(parts.archive.click, map_view.archive, parts, parts.strand, shown)
+    wiring.on(parts.bring_back.click, map_view.bring_back, parts, parts.strand, shown)

@@ -121,7 +121,9 @@ class Parts:
 
     def frame(self, tabs: gr.Tabs) -> Frame:
         """What the tabs of one row share."""
-        return Frame(place=self.place, notice=self.notice, tabs=tabs, status=self.status)
+        return Frame(
+            place=self.place, notice=self.notice, tabs=tabs, status=self.status, strands=self.strands
+        )
 
 
 def build() -> Parts:

@@ -2,8 +2,8 @@
 
 A handler takes the house it works for, the page's place and the values of its inputs, and returns a frozen
 dataclass: each of its fields has the name of a component in the tab's ``Parts`` (or ``place``, ``notice``,
-``status``, ``tab``), and what is ``None`` there stays as it is on the page. A field of ``Parts`` may be a
-tuple of components, such as those of a form; the view then has a tuple of their values.
+``status``, ``strands``, ``tab``), and what is ``None`` there stays as it is on the page. A field of ``Parts``
+may be a tuple of components, such as those of a form; the view then has a tuple of their values.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -50,12 +50,14 @@ class Frame:
         notice: what a person should be told.
         tabs: the story's tabs; the value is the open one's id.
         status: what is or was done, in the bar below the text.
+        strands: the Write tab's list of the story's strands.
     """
 
     place: gr.State
     notice: gr.HTML
     tabs: gr.Tabs
     status: gr.HTML
+    strands: gr.Dropdown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +176,7 @@ class Wiring:
     def _outputs(self, parts: Any) -> list[Any]:
         frame = self._frame
         own = [each for field in fields(parts) for each in _each(getattr(parts, field.name))]
-        return [*own, frame.place, frame.notice, frame.tabs, frame.status]
+        return [*own, frame.place, frame.notice, frame.tabs, frame.status, frame.strands]
 
     def _told(self, handler: Callable[[House], Any], parts: Any, request: gr.Request) -> dict[Any, Any]:
         """A handler's view; a problem is told on the page in a paragraph."""
@@ -192,9 +194,9 @@ class Wiring:
         shown: dict[Any, Any] = {}
         if (tab := changed.pop("tab", None)) is not None:
             shown[frame.tabs] = gr.update(selected=tab)
-        for name in ("place", "notice", "status"):
+        for name in ("place", "notice", "status", "strands"):
             if name in changed and not hasattr(parts, name):  # a tab may have one of its own
-                shown[getattr(frame, name)] = changed.pop(name)
+                shown[getattr(frame, name)] = _update(changed.pop(name))
         for name, value in changed.items():
             part = getattr(parts, name)
             values = value if isinstance(part, tuple) else (value,)

@@ -109,7 +109,7 @@ def opened(house: House, place: Place) -> View:
         memory=memory,
         memory_note="",
         memory_change=write_html.memory_change(last),
-        strands=_strands(studio, story.id),
+        strands=strand_choices(studio, now),
         paragraph=paragraph_view.opened(house, now),
         edits=edits_view.opened(house, now),
         about=write_html.about(story, strand),
@@ -335,9 +335,13 @@ def _depth(written: Written) -> int:
     return written.steps[-1].depth if written.steps else 0
 
 
-def _strands(studio: Studio, story_id: str) -> tuple[tuple[str, str], ...]:
-    """Every strand as (what a person reads, its id)."""
-    return tuple((_strand_name(strand, depth), strand.id) for strand, depth in studio.branches(story_id))
+def strand_choices(studio: Studio, place: Place) -> tuple[tuple[str, str], ...]:
+    """The strands that aren't archived, and the open one, as (what a person reads, its id)."""
+    return tuple(
+        (_strand_name(strand, depth), strand.id)
+        for strand, depth in studio.branches(place.story_id)
+        if not strand.archived or strand.id == place.strand_id
+    )
 
 
 def strand_title(strand: Strand) -> str:

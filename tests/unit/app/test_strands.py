@@ -82,3 +82,36 @@ def test_a_strand_is_named_and_found_by_its_name(studio: Studio, story: str) -> 
         studio.strands.rename(story, side, "x" * 5000)
     with pytest.raises(StrandNotFound):
         studio.of_owner("local").strands.rename(story, "nothing-like-it", "x")
+
+
+def test_an_archived_strand_keeps_all_and_serves_its_branches(studio: Studio, story: str) -> None:
+    side = grown(studio, story, 2, None, 2)
+    child = grown(studio, story, 3, side, 1)
+    before = texts(studio, story, side)
+    assert studio.strands.archive(story, side).archived
+    assert [one.strand.archived for one in studio.strands.tree(story)] == [False, True, False]
+    assert texts(studio, story, side) == before
+    assert texts(studio, story, child)[:3] == before[:3]
+    list(studio.write(story, Listener(), strand=side))  # it can still be written on
+    assert studio.show(story, side).strand.archived
+    assert not studio.strands.bring_back(story, side).archived
+    assert not any(one.strand.archived for one in studio.strands.tree(story))
+
+
+def test_the_main_strand_cant_be_archived(studio: Studio, story: str) -> None:
+    with pytest.raises(InvalidText, match="main strand can't be archived"):
+        studio.strands.archive(story, main(studio, story))
+    for change in (studio.strands.archive, studio.strands.bring_back):
+        with pytest.raises(StrandNotFound):
+            change(story, "nothing-like-it")
+
+
+def test_a_duplicate_and_a_file_keep_what_is_archived(studio: Studio, story: str, tmp_path: Path) -> None:
+    side = studio.branch(story, 2).id
+    studio.strands.archive(story, side)
+    copy = studio.duplicate(story).id
+    assert [one.strand.archived for one in studio.strands.tree(copy)] == [False, True]
+    file = studio.export(story, tmp_path / "archived.json")
+    studio.delete(story)
+    studio.import_file(file, Listener())
+    assert [one.strand.archived for one in studio.strands.tree(story)] == [False, True]

@@ -66,6 +66,22 @@ def test_a_paragraph_that_nobody_wrote_again_is_the_only_one(studio: Studio, sto
     )
 
 
+def test_what_is_on_archived_strands_alone_isnt_offered(studio: Studio, story: str) -> None:
+    again = studio.versions.again(story, 3).id
+    write(studio, story, again)
+    child = studio.branch(story, 3, again).id
+    studio.strands.archive(story, again)
+    shown, other = studio.versions.alternatives(story, 3)
+    assert (shown.is_shown, other.strand.id, other.sharing) == (True, child, 2)  # the branch of it has it too
+    studio.strands.archive(story, child)
+    assert [one.is_shown for one in studio.versions.alternatives(story, 3)] == [True]
+    there = studio.versions.alternatives(story, 3, again)  # but to whom is on it
+    assert [(one.is_shown, one.strand.id) for one in there] == [
+        (False, studio.show(story).strand.id),
+        (True, again),
+    ]
+
+
 def test_a_paragraph_written_again_stands_beside_the_first(studio: Studio, story: str) -> None:
     before = studio.show(story).steps
     again = studio.versions.again(story, 3)

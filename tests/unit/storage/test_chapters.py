@@ -33,6 +33,6 @@ def test_a_file_of_version_one_is_read_still(
     grow("main", 1, 2)
     with database.unit_of_work(write=False) as work:
         text = json_format.dump_story(work, story.id)
-    old = text.replace('"version": 2', '"version": 1').replace('"chapters": [\n\n],\n', "")
+    old = text.replace('"version": 3', '"version": 1').replace('"chapters": [\n\n],\n', "")
     assert old != text
     assert json_format.load_story(old).chapters == ()

@@ -74,13 +74,15 @@ def test_the_migrated_tables_are_written_as_the_metadata_writes_them(
 
 
 def statements(connection: Connection) -> dict[str, set[str]]:
-    """The parts of each CREATE statement, in no order: a comma between them means nothing."""
+    """The parts of each CREATE statement, in no order: the comma between two of them means nothing."""
     query = (
         "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'passage_fts%' "
         "AND name NOT LIKE 'alembic%' AND name NOT LIKE 'sqlite_%'"
     )
+    # SQLite writes an added column on the line of the one before it. In brackets the order counts.
+    between = re.compile(r"\n|\t|,(?![^(]*\))")
     return {
-        row[0]: {part.strip().rstrip(",") for part in re.split(r"\n|\t", row[1]) if part.strip()}
+        row[0]: {part.strip() for part in between.split(row[1]) if part.strip()}
         for row in connection.execute(text(query))
     }
 
@@ -95,6 +97,37 @@ def test_an_old_database_is_brought_up(empty_url: str, revision: str) -> None:
     opened = Database(empty_url)
     assert opened.check() == []
     opened.close()
+
+
+def test_strands_kept_before_there_was_an_archive_are_in_none(empty_url: str) -> None:
+    engine = create_engine(empty_url)
+    with engine.begin() as connection:
+        upgrade_to(connection, "0004")
+        for statement in (
+            "INSERT INTO story VALUES "
+            "('a', 'local', 't', 't', '', 'novel', '', '', '', '', '{}', :now, :now, 1)",
+            "INSERT INTO strand (id, story_id, fork_depth, name, created_at) VALUES ('m', 'a', 0, '', :now)",
+            "INSERT INTO strand (id, story_id, parent_id, fork_depth, name, created_at) "
+            "VALUES ('s', 'a', 'm', 0, 'Darker', :now)",
+        ):
+            connection.execute(text(statement), {"now": "2026-03-04 05:06:07.000000"})
+    engine.dispose()
+    opened = Database(empty_url)
+    with opened.unit_of_work() as work:
+        assert [(one.id, one.name, one.archived) for one in work.strands.of_story("a")] == [
+            ("m", "", False),
+            ("s", "Darker", False),
+        ]
+        work.strands.set_archived("s", True)
+        work.commit()
+    assert opened.check() == []
+    opened.close()
+    with engine.begin() as connection:  # and back: the strand stays, only the mark goes
+        with Operations.context(MigrationContext.configure(connection)):
+            script().get_revision("0005").module.downgrade()
+        assert connection.execute(text("SELECT name FROM strand WHERE id = 's'")).scalar() == "Darker"
+        assert "archived" not in {column["name"] for column in inspect(connection).get_columns("strand")}
+    engine.dispose()
 
 
 def upgrade_to(connection: Connection, revision: str) -> None:
@@ -126,7 +159,7 @@ def test_a_newer_database_is_refused_and_left_alone(database: Database, database
     with database._writer.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     assert "9999" in database.check()[0]
-    with pytest.raises(StoreUnavailable, match=r"schema 9999.*up to 0004.*Update Storyloom"):
+    with pytest.raises(StoreUnavailable, match=r"schema 9999.*up to 0005.*Update Storyloom"):
         Database(database_url)
     with database._engine.connect() as connection:
         assert migrations.stored_revision(connection) == "9999"

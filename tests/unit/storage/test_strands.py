@@ -122,6 +122,26 @@ def test_memory_is_set_and_cleared(database: Database, story: Story) -> None:
         assert work.strands.main(story.id) == replace(strand, memory=None)
 
 
+def test_an_archived_strand_keeps_everything_and_comes_back(
+    database: Database, story: Story, grow: Grow, branch: Branch
+) -> None:
+    grow("main", 1, 2)
+    side = branch("side", "main", 1, name="Darker", memory=MEMORY)
+    grow("side", 2, 3)
+    fresh = branch("fresh", "side", 3)
+    for archived in (True, False):
+        with database.unit_of_work() as work:
+            work.strands.set_archived("side", archived)
+            work.commit()
+        with database.unit_of_work(write=False) as work:
+            assert work.strands.get("side") == replace(side, archived=archived)
+            assert [one.id for one in work.strands.of_story(story.id)] == ["main", "side", "fresh"]
+            assert work.strands.find(story.id, "darker").id == "side"
+            assert [step.strand_id for step in work.steps.path(fresh.id)] == ["main", "side", "side"]
+    with database.unit_of_work() as work, pytest.raises(StrandNotFound):
+        work.strands.set_archived("nothing-like-it", True)
+
+
 def test_a_strand_is_named_and_loses_its_name(database: Database, story: Story) -> None:
     for name in ("The other door", ""):
         with database.unit_of_work() as work:

@@ -124,6 +124,7 @@ def test_every_shape_is_json(story: Story, step: Step) -> None:
     ]
     assert json.loads(json.dumps(documents)) == documents
     assert shapes.strand(strand, 5)["fork_depth"] == 2
+    assert shapes.strand(strand, 5)["archived"] is False
     assert shapes.memory(ShortMemory(), [revision])["revisions"][0]["old"] == "x"
     assert shapes.journal(job)["text"] == "Mara op"
 

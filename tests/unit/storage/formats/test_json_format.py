@@ -34,7 +34,7 @@ def exported(
     """A story that has everything a story can have."""
     grow("main", 1, 4, {2: 'Quotes " and \\ and \0 and \u2028 and 鐘 and \U0001f514.'})
     branch("b-side", "main", 3, name="Darker", memory=ShortMemory((Note("Kept.", 2, pinned=True),)))
-    branch("a-side", "b-side", 2)
+    branch("a-side", "b-side", 2, archived=True)
     with database.unit_of_work() as work:
         work.steps.append(new_step("b-side", 4, seconds=0.1 + 0.2, seed=2**63 - 1))
         work.passages.add(
@@ -91,6 +91,15 @@ def test_everything_is_there_again(
         )
 
 
+def test_a_file_from_before_there_was_an_archive_is_read_still(exported: str) -> None:
+    old = exported.replace('"version": 3', '"version": 2')
+    old = old.replace(',"archived":false', "").replace(',"archived":true', "")
+    assert "archived" in exported
+    assert "archived" not in old
+    assert [strand.archived for strand in load_story(exported).strands] == [False, False, True]
+    assert [strand.archived for strand in load_story(old).strands] == [False, False, False]
+
+
 def test_a_fresh_story_can_be_exported(database: Database, story: Story, other: Database) -> None:
     with database.unit_of_work(write=False) as work:
         text = dump_story(work, story.id)
@@ -134,7 +143,7 @@ def test_an_id_of_another_storys_part_is_refused(database: Database, exported: s
         ("[" * 100_000, "nested too deeply"),
         ('{"a":' * 100_000, "nested too deeply"),
         ("1" * 10_000, "no JSON"),
-        ('{"format": "storyloom.story", "version": 3}', "newer Storyloom"),
+        ('{"format": "storyloom.story", "version": 4}', "newer Storyloom"),
         ('{"format": "storyloom.story", "version": "1"}', "version: Input should be 1"),
         ('{"format": "storyloom.story", "version": 0}', "version: Input should be 1"),
         ('{"format": "storyloom.story", "version": 1}', "story: Field required"),

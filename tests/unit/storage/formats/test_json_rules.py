@@ -105,6 +105,7 @@ def double(name: str, place: int) -> Change:
         (put("strands", 1, parent_id="side"), "strands.1.parent_id: leads to no main strand"),
         (put("strands", 1, parent_id="gone"), "strands.1.parent_id: leads to no main strand"),
         (put("strands", 0, fork_depth=1), "strands.0.fork_depth: must be 0 to 0"),
+        (put("strands", 0, archived=True), "strands.0.archived: the main strand can't be"),
         (put("strands", 1, fork_depth=3), "strands.1.fork_depth: must be 0 to 2"),
         (put("strands", 1, fork_depth=-1), "strands.1.fork_depth: must be 0 to 2"),
         (put("steps", 0, strand_id="gone"), "steps.0.strand_id: there is no such strand"),

@@ -26,6 +26,18 @@ def test_a_strand_is_a_row_and_a_line_from_its_fork() -> None:
     assert main_open.index('<g data-pick data-strand="side">') < main_open.index('<g class="open"')
 
 
+def test_what_left_a_hidden_strand_leaves_the_one_before_it() -> None:
+    late = replace(MAIN, id="late", parent_id="side", fork_depth=3)
+    early = replace(MAIN, id="early", parent_id="side", fork_depth=1)
+    told = [Branch(MAIN, 4, 4), Branch(replace(SIDE, archived=True), 3, 1), Branch(late, 4, 1)]
+    html = map_html.tree([*told, Branch(early, 2, 1)], "main", {"side"})
+    assert "The other door" not in html
+    assert "--rows: 3" in html
+    assert 'data-strand="late"><path class="line" d="M500 50V150M500 150H1000"/>' in html
+    assert 'data-strand="early"><path class="line" d="M250 50V250M250 250H500"/>' in html
+    assert "archived · 3 paragraphs · 1 of its own" in map_html.tree(told, "main")
+
+
 def test_a_story_without_a_paragraph_is_a_dot() -> None:
     html = map_html.tree([Branch(MAIN, 0, 0)], "main")
     assert 'd="M0 50H0"' in html

@@ -41,7 +41,7 @@ class Visitor:
 
 @pytest.fixture
 def frame() -> Frame:
-    names: Any = {name: f"the page's {name}" for name in ("place", "notice", "status", "tabs")}
+    names: Any = {name: f"the page's {name}" for name in ("place", "notice", "status", "strands", "tabs")}
     return Frame(**names)
 
 
