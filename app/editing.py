@@ -21,7 +21,7 @@ from storyloom.app.shelf import Shelf, revision
 from storyloom.app.stale_pages import later_pages, sharing
 from storyloom.app.story_settings import SUBJECT, undo_setting
 from storyloom.app.summaries import refresh_summaries
-from storyloom.memory.errors import InvalidText
+from storyloom.memory.errors import InvalidText, StrandNotFound
 from storyloom.memory.history import History, history_of
 from storyloom.memory.short_term import rewritten
 from storyloom.memory.story import Dropped, Origin, Revision, Segment, Stale, StalePart, Step, Story, Strand
@@ -113,6 +113,7 @@ class Editing:
 
         Raises:
             InvalidText: there is no such revision, or more than one.
+            StrandNotFound: what it changed isn't on a strand of the story.
         """
         story, _ = self._shelf.find(reference)
         with self._shelf.database.unit_of_work() as work:
@@ -167,7 +168,7 @@ def _replace_paragraph(
 
 def _undo_paragraph(work: UnitOfWork, story: Story, edit: Revision) -> None:
     """Bring a paragraph back. What the edit made stale, and nobody made again since, fits it once more."""
-    line = work.strands.get(edit.strand_id or "")
+    line = _line(work, story, edit)
     depth = edit.depth or 0
     origin = Origin((edit.state or {}).get("origin", Origin.PERSON))
     shared = [strand.id for strand in sharing(work, line, depth)]
@@ -191,8 +192,22 @@ def _mark_for_others(work: UnitOfWork, story: Story, edit: Revision, marks: Iter
             work.stale.add(later_pages(work, work.strands.get(mark.strand_id), mark.depth, mark.cause))
     for one in work.revisions.of_story(story.id):
         if one.subject in {SHORT_MEMORY, REBUILT_MEMORY} and one.created_at > edit.created_at:
-            line, depth = work.strands.get(one.strand_id or ""), one.depth or 0
+            line, depth = _line(work, story, one), one.depth or 0
             work.stale.add(later_pages(work, line, depth, _page_cause(depth)))
+
+
+def _line(work: UnitOfWork, story: Story, edit: Revision) -> Strand:
+    """The strand on which something was edited. A file from anywhere may name another story's there.
+
+    Raises:
+        StrandNotFound: the story has no such strand.
+    """
+    line = work.strands.get(edit.strand_id or "")
+    if line.story_id != story.id:
+        raise StrandNotFound(
+            f"The edit {edit.id} names the strand {line.id}, which this story hasn't. It can't be undone."
+        )
+    return line
 
 
 def _stands(edit: Revision, segments: Sequence[Segment]) -> bool:
@@ -213,7 +228,7 @@ def _page_cause(depth: int) -> str:
 
 def _undo_page(work: UnitOfWork, story: Story, edit: Revision) -> None:
     """Bring a page back where it stood; the pages that follow it become stale."""
-    line = work.strands.get(edit.strand_id or "")
+    line = _line(work, story, edit)
     depth, before = edit.depth or 0, PageBefore.of(edit)
     step = work.steps.at(line.id, depth) if depth > line.fork_depth else None
     shared = work.steps.at(line.id, depth) if depth and step is None else None

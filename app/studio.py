@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import chain, islice, repeat
+from itertools import chain, count, islice, repeat
 from pathlib import Path
 
 from storyloom.app.beginning import Beginning, checked_beginning, new_story
@@ -288,9 +288,12 @@ class Studio:
         return duplicate(self._shelf, reference)
 
     def delete(self, reference: str) -> Path:
-        """Delete a story, after writing the whole of it to the trash as an importable file."""
+        """Delete a story, after writing the whole of it to the trash as an importable file.
+
+        What is in the trash already stays there, of a story with the same id too: it may be somebody else's.
+        """
         story, _ = self._shelf.find(reference)
-        kept = self._trash / f"{story.id}.json"
+        kept = self._free_place(story)
         with self._database.unit_of_work() as work:
             formats.write_story(work, story.id, None, kept)
             work.stories.delete(story.id)
@@ -332,6 +335,12 @@ class Studio:
         listener.on_story(story)
         self._embedding.fill(strand, listener)
         return story
+
+    def _free_place(self, story: Story) -> Path:
+        """A file in the trash that isn't there yet."""
+        numbered = (f"{story.id}-{number}" for number in count(2))
+        places = (self._trash / f"{name}.json" for name in chain([story.id], numbered))
+        return next(place for place in places if not place.exists())
 
     def _kept(self, story_id: str) -> tuple[Story, Strand] | None:
         """The owner's story of exactly this id, and its main strand; None where there is none yet."""

@@ -44,9 +44,10 @@ def restore(reference: str, strand: str, *, as_json: bool) -> None:
 def delete(reference: str, *, as_json: bool) -> None:
     """Delete a story; a copy goes to the trash."""
     with open_studio(load_settings()) as studio:
-        kept = studio.delete(given.spoken(reference, "story"))
+        story, _ = studio.shelf.find(given.spoken(reference, "story"))
+        kept = studio.delete(story.id)
     if as_json:
-        output.emit({"deleted": kept.stem, "kept": str(kept)})
+        output.emit({"deleted": story.id, "kept": str(kept)})
         return
     output.say(f"Deleted. It can be brought back with: storyloom import {str(kept)!r}")
 

@@ -125,7 +125,7 @@ def application(
 
     gr.mount_gradio_app(
         app,
-        page(lambda user: House(studio_of(user), writers)),
+        page(lambda user: House(studio_of(user), writers, has_users=user is not None)),
         path="/",
         footer_links=[],
         run_history=False,

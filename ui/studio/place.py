@@ -12,10 +12,21 @@ WINDOW = 60
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What a handler works with: one owner's studio, and the server's writers."""
+    """What a handler works with: one owner's studio, and the same owner's writings.
+
+    Attributes:
+        studio: whose stories.
+        writers: the server's writers; of them only the owner's writings are found.
+        has_users: whether others use the server too, and this owner is one who signed in.
+    """
 
     studio: Studio
     writers: Writers
+    has_users: bool = False
+
+    def __post_init__(self) -> None:
+        # Here rather than by whoever makes a house: nobody can forget it.
+        object.__setattr__(self, "writers", self.writers.of_owner(self.studio.shelf.owner))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ A closed tab only stops watching: the paragraph is finished and committed, and t
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -61,10 +62,18 @@ class Progress:
 
 
 class Writing(DraftListener):
-    """One request to write, as the page sees it. Written by its own thread, read by any."""
+    """One request to write, as the page sees it. Written by its own thread, read by any.
+
+    Attributes:
+        id: names it.
+        owner: whose it is; nobody else's pages find it.
+        wish: how its paragraph was asked for.
+        progress: how far it is.
+    """
 
     def __init__(self, *, story_id: str = "", strand_id: str = "", wish: Wish | None = None) -> None:
         self.id = secrets.token_hex(8)
+        self.owner = ""
         self.wish = wish or Wish()
         self.progress = Progress(story_id=story_id, strand_id=strand_id, plan=self.wish.plan)
         self._meter = Meter()
@@ -148,12 +157,14 @@ class Drafting:
 
     Attributes:
         id: names them.
+        owner: whose they are; nobody else's pages find them.
         strand_id: the strand whose next paragraph they could be.
         at: its last paragraph.
         writings: a draft a plan; each has its strand once its turn has come.
     """
 
     id: str
+    owner: str
     strand_id: str
     at: int
     writings: tuple[Writing, ...]
@@ -193,14 +204,21 @@ W = TypeVar("W", bound=Writing)
 
 
 class Writers:
-    """Every writing of the server, of all its pages."""
+    """The writings of one owner, among those of all the server's pages."""
 
     def __init__(self) -> None:
+        self._owner = ""
         self._threads = ThreadPoolExecutor(max_workers=MOST_AT_ONCE, thread_name_prefix="writing")
         self._lock = threading.Lock()
         self._rebuilding = threading.Lock()
         self._writings: dict[str, Writing] = {}
         self._draftings: dict[str, Drafting] = {}
+
+    def of_owner(self, owner: str) -> "Writers":
+        """The same writers for somebody else: threads are shared, and neither finds the other's writings."""
+        theirs = copy(self)
+        theirs._owner = owner
+        return theirs
 
     def begin(self, studio: Studio, beginning: Beginning) -> Writing:
         """Start a story and write its first paragraph."""
@@ -225,7 +243,7 @@ class Writers:
     def draft(self, studio: Studio, story_id: str, strand_id: str, at: int, plans: Sequence[str]) -> Drafting:
         """Write the paragraph after ``at`` by each of the plans, in their order."""
         writings = tuple(Writing(story_id=story_id, wish=Wish(plan=plan)) for plan in plans)
-        drafting = Drafting(secrets.token_hex(8), strand_id, at, writings)
+        drafting = Drafting(secrets.token_hex(8), self._owner, strand_id, at, writings)
         with self._lock:
             for old in [one.id for one in self._draftings.values() if one.done][:-_KEPT]:
                 del self._draftings[old]
@@ -243,13 +261,15 @@ class Writers:
     def drafting(self, drafting_id: str) -> Drafting | None:
         """Drafts by their id."""
         with self._lock:
-            return self._draftings.get(drafting_id)
+            found = self._draftings.get(drafting_id)
+            return found if found is not None and found.owner == self._owner else None
 
     def drafting_of(self, strand_id: str, at: int) -> Drafting | None:
         """The last drafts of the paragraph after ``at``, if any."""
         with self._lock:
-            found = (one for one in reversed(self._draftings.values()) if one.strand_id == strand_id)
-            return next((one for one in found if one.at == at), None)
+            wanted = (self._owner, strand_id, at)
+            found = reversed(self._draftings.values())
+            return next((one for one in found if (one.owner, one.strand_id, one.at) == wanted), None)
 
     def forget(self, drafting: Drafting) -> None:
         """Offer the drafts no more; their strands stay."""
@@ -269,22 +289,22 @@ class Writers:
     def rebuild_of(self, strand_id: str) -> Rebuild | None:
         """The making again that is at work on a strand, if any."""
         with self._lock:
-            found = (one for one in self._writings.values() if isinstance(one, Rebuild) and not one.done)
+            found = (one for one in self._at_work() if isinstance(one, Rebuild))
             return next((one for one in found if one.rebuilt_strand == strand_id), None)
 
     def get(self, writing_id: str) -> Writing | None:
-        """A writing by its id; None when it is unknown or long done."""
+        """A writing by its id; None when it is unknown, somebody else's or long done."""
         with self._lock:
-            return self._writings.get(writing_id)
+            found = self._writings.get(writing_id)
+            return found if found is not None and found.owner == self._owner else None
 
     def of_strand(self, strand_id: str) -> Writing | None:
         """The writing that is at work on a strand, if any."""
         with self._lock:
-            at_work = (one for one in self._writings.values() if not one.done)
-            return next((one for one in at_work if one.progress.strand_id == strand_id), None)
+            return next((one for one in self._at_work() if one.progress.strand_id == strand_id), None)
 
     def close(self) -> None:
-        """Stop every writing, and wait until each has kept what it has."""
+        """Stop every writing, whoever's it is, and wait until each has kept what it has."""
         with self._lock:
             for writing in self._writings.values():
                 writing.stop()
@@ -293,7 +313,11 @@ class Writers:
             for writing in drafting.writings:
                 writing.ended_within(_END_SECONDS)
 
+    def _at_work(self) -> Iterator[Writing]:
+        return (one for one in self._writings.values() if one.owner == self._owner and not one.done)
+
     def _start(self, writing: W, write: Callable[[W], None], threads: ThreadPoolExecutor | None = None) -> W:
+        writing.owner = self._owner
         with self._lock:
             for old in [one.id for one in self._writings.values() if one.done][:-_KEPT]:
                 del self._writings[old]

@@ -181,6 +181,19 @@ def test_json_comes_back_equal_and_is_refused_twice(studio: Studio, story: str, 
     assert first.read_bytes() == second.read_bytes()
 
 
+def test_nothing_in_the_trash_is_ever_replaced(studio: Studio, story: str) -> None:
+    """Another user may have a story of the same id, once this one is deleted."""
+    first = studio.delete(story)
+    words = first.read_bytes()
+    stranger = studio.of_owner("tom")
+    stranger.import_file(first, Listener())
+    stranger.settings.change(story, {"premise": "A thief keeps a lighthouse."})
+    second = stranger.delete(story)
+    assert second != first
+    assert first.read_bytes() == words
+    assert b"A thief" in second.read_bytes()
+
+
 def test_a_deleted_story_lies_in_the_trash_and_can_come_back(studio: Studio, story: str) -> None:
     before = studio.show(story)
     kept = studio.delete(story)

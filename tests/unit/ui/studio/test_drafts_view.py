@@ -85,7 +85,7 @@ def test_a_draft_that_fails_is_told_and_the_others_are_written(house: House, pla
 
 def test_stopped_drafts_say_so(house: House, place: Place) -> None:
     drafting = drafted(house, place, PLANS[0])
-    stopped = Drafting("d", place.strand_id, 1, (Writing(),))
+    stopped = Drafting("d", "local", place.strand_id, 1, (Writing(),))
     assert "Waits for its turn" in plans_html.drafts(stopped)
     assert "Stop drafting" in plans_html.drafts(stopped)
     assert "Close the drafts" in plans_html.drafts(drafting)

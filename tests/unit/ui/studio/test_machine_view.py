@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,40 @@ def test_the_doctor_is_asked_and_a_failure_told(house: House, monkeypatch: pytes
     failed = machine_view.examined(house, NOWHERE)
     assert "The disk is away." in (failed.notice or "")
     assert failed.examine == Enabled(True)
+
+
+def test_who_signed_in_sees_names_of_files_alone(
+    house: House, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest = House(house.studio.of_owner("tom"), house.writers, has_users=True)
+    elsewhere = tmp_model(home, monkeypatch)
+    for one, sees in ((house, True), (guest, False)):
+        models = machine_view.opened(one, NOWHERE).models or ""
+        findings = machine_view.examined(one, NOWHERE).findings or ""
+        assert "gguf:" in models
+        assert elsewhere.name in models
+        assert "storyloom.db" in findings
+        for folder in (home, elsewhere.parent, Path(sys.prefix).parent):
+            assert (str(folder) in models + findings) == sees
+
+
+def tmp_model(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The model that writes, in a folder outside the data folder."""
+    monkeypatch.setenv("STORYLOOM_MODEL", "gguf:/srv/of the house/lamp.gguf")
+    assert home.exists()
+    return Path("/srv/of the house/lamp.gguf")
+
+
+def test_a_failure_names_no_folder_to_who_signed_in(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_settings: object) -> None:
+        raise StoreUnavailable("The database at /srv/lamps/stories.sqlite3 is damaged.")
+
+    monkeypatch.setattr(machine_view, "examine", fail)
+    guest = House(house.studio, house.writers, has_users=True)
+    assert "The database at stories.sqlite3 is damaged." in (
+        machine_view.examined(guest, NOWHERE).notice or ""
+    )
+    assert "/srv/lamps" in (machine_view.examined(house, NOWHERE).notice or "")
 
 
 def test_colours_and_keys_are_labelled() -> None:
