@@ -204,12 +204,32 @@ class Studio:
         with self._database.unit_of_work(write=False) as work:
             return work.stories.list(self._shelf.owner)
 
-    def show(self, reference: str, strand: str | None = None, *, last: int | None = None) -> Written:
-        """A strand with its steps, oldest first; only the ``last`` ones when that is given."""
+    def show(
+        self,
+        reference: str,
+        strand: str | None = None,
+        *,
+        last: int | None = None,
+        before: int | None = None,
+    ) -> Written:
+        """A strand with its steps, oldest first.
+
+        Args:
+            reference: the story.
+            strand: the strand, the main one by default.
+            last: only so many, counted from the end.
+            before: only those before this depth; ``last`` is counted back from there.
+
+        Raises:
+            StoryNotFound, StrandNotFound: the reference names nothing, or more than one.
+        """
         story, line = self._shelf.find(reference, strand)
         with self._database.unit_of_work(write=False) as work:
-            first = 1 if last is None else max(1, work.steps.depth(line.id) - last + 1)
-            return Written(story=story, strand=line, steps=tuple(work.steps.path(line.id, first=first)))
+            end = work.steps.depth(line.id)
+            if before is not None:
+                end = min(end, before - 1)
+            first = 1 if last is None else max(1, end - last + 1)
+            return Written(story=story, strand=line, steps=tuple(work.steps.path(line.id, first, end)))
 
     def neural_states(self, reference: str, strand: str | None = None) -> dict[int, NeuralState]:
         """What is known of the neural memory after each step of a strand, by depth, without the memory."""

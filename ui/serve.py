@@ -25,6 +25,7 @@ from storyloom.app.wiring import open_studio
 from storyloom.memory.errors import InvalidSetting, StoryloomError
 from storyloom.ui.auth import Users, read_users
 from storyloom.ui.gate import LOOPBACK, Gate
+from storyloom.ui.story_files import MEDIA, story_file
 from storyloom.ui.studio.head import Headed
 from storyloom.ui.studio.page import page
 from storyloom.ui.studio.place import House
@@ -35,7 +36,6 @@ from storyloom.ui.studio.theme import theme
 from storyloom.ui.studio.writers import Writers
 
 DEFAULT_PORT = 7860
-_MEDIA = {"md": "text/markdown", "txt": "text/plain", "json": "application/json"}
 _GRACE_SECONDS = 1
 _LORE_MEDIA = {"json": "application/json", "lorebook": "application/json", "png": "image/png"}
 # The largest story, manuscript or lorebook that the page takes; the command line takes larger ones.
@@ -104,8 +104,8 @@ def application(
 
     @app.get("/export/{story}.{suffix}")
     def export(request: Request, story: str, suffix: str, strand: str | None = None) -> Response:
-        if suffix not in _MEDIA:
-            raise HTTPException(404, f"Stories come as {', '.join(_MEDIA)}.")
+        if suffix not in MEDIA:
+            raise HTTPException(404, f"Stories come as {', '.join(MEDIA)}.")
         try:
             return exported(studio_of(request.state.user), story, suffix, strand)
         except StoryloomError as error:
@@ -146,9 +146,7 @@ def application(
 def exported(studio: Studio, story: str, suffix: str, strand: str | None) -> Response:
     """A story as a file to download, named after its title."""
     title = studio.show(story, strand, last=1).story.title
-    with tempfile.TemporaryDirectory() as folder:
-        content = studio.export(story, Path(folder) / f"story.{suffix}", strand).read_bytes()
-    return _download(content, title, suffix, _MEDIA[suffix])
+    return _download(story_file(studio, story, suffix, strand), title, suffix, MEDIA[suffix])
 
 
 def exported_lore(studio: Studio, story: str, suffix: str) -> Response:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from storyloom.app.events import Stage
 from storyloom.ui.studio.languages import gettext, gettext_noop
-from storyloom.ui.studio.writers import Progress, Writers
+from storyloom.ui.studio.writers import Progress, Writers, Writing
 
 # Ten looks a second at what has come: smooth to read, and little to send.
 _LOOK_SECONDS = 0.1
@@ -66,6 +66,12 @@ async def looks(writers: Writers, writing_id: str) -> AsyncIterator[Look]:
         writing = writers.of_strand(writing.progress.strand_id)
         if writing is not None:
             yield Look(writing.id, None, None)
+
+
+async def ended(writing: Writing) -> None:
+    """Wait for a writing's end; whoever is called away meanwhile leaves it as it is."""
+    while not writing.done:
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 def doing(progress: Progress) -> str:

@@ -8,6 +8,7 @@ import gradio as gr
 
 from storyloom.memory.errors import StoryloomError
 from storyloom.ui.studio import (
+    api,
     batch_tab,
     edits_bar,
     inspect_tab,
@@ -373,4 +374,6 @@ def page(houses: Houses) -> gr.Blocks:
     """The whole page, ready to be served."""
     parts = build()
     connect(parts, houses)
+    with parts.page:
+        api.connect(houses)
     return parts.page

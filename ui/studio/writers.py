@@ -19,7 +19,7 @@ from storyloom.app.rebuilding import Rebuilt
 from storyloom.app.recurrence import Wish
 from storyloom.app.studio import Studio
 from storyloom.memory.errors import StoryloomError
-from storyloom.memory.story import Story, Strand
+from storyloom.memory.story import Step, Story, Strand
 from storyloom.ui.meter import Meter
 from storyloom.ui.studio.languages import gettext, gettext_noop
 
@@ -69,6 +69,7 @@ class Writing(DraftListener):
         owner: whose it is; nobody else's pages find it.
         wish: how its paragraph was asked for.
         progress: how far it is.
+        steps: what it has committed.
     """
 
     def __init__(self, *, story_id: str = "", strand_id: str = "", wish: Wish | None = None) -> None:
@@ -76,6 +77,7 @@ class Writing(DraftListener):
         self.owner = ""
         self.wish = wish or Wish()
         self.progress = Progress(story_id=story_id, strand_id=strand_id, plan=self.wish.plan)
+        self.steps: tuple[Step, ...] = ()
         self._meter = Meter()
         self._stop = threading.Event()
         self._result: Future[None] | None = None
@@ -134,6 +136,10 @@ class Writing(DraftListener):
     def on_redraw(self, reason: str) -> None:  # noqa: ARG002  (the reason stands in the provenance)
         """The words so far were thrown away."""
         self._show(text="")
+
+    def on_step(self, step: Step) -> None:
+        """A paragraph was committed."""
+        self.steps += (step,)
 
     def cancelled(self) -> bool:
         """Whether Stop was pressed."""
