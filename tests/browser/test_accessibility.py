@@ -1,7 +1,6 @@
 """Every tab as a screen reader, a keyboard and weak eyes have it: axe-core's rules, and the Tab key."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest

@@ -13,8 +13,6 @@ def hint() -> str:
     return f'<p class="quiet">{told}</p>'
 
 
-HINT = hint()
-
 # For an event's ``js``. In a box of text Alt and Z keep what they mean there, and Ctrl+Enter saves a form.
 SCRIPT = """() => {
   const button = name => {

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from html import escape
 
 from storyloom.app.strands import Branch, Comparison, Pair
+from storyloom.ui.studio.languages import count, gettext, ngettext
 from storyloom.ui.studio.map_diff import marked
 from storyloom.ui.studio.map_layout import Lane, Line, lay_out, without
 from storyloom.ui.studio.write_view import strand_title
@@ -28,16 +29,26 @@ def tree(branches: Sequence[Branch], open_id: str, hidden: Collection[str] = ())
 def comparison(found: Comparison) -> str:
     """Two strands side by side from their fork on."""
     left, right = escape(strand_title(found.left)), escape(strand_title(found.right))
-    same = f"the same up to paragraph {found.shared:,}" if found.shared else "different from the beginning"
-    if not found.pairs:
-        return f'<h3>Side by side</h3><p class="quiet">They are {same}: neither goes on from there.</p>'
     rows = "".join(map(_pair, found.pairs))
-    shown = found.shared + len(found.pairs)
-    more = f" Shown up to paragraph {shown:,} of {found.longest:,}." if shown < found.longest else ""
-    return (
-        f'<h3>Side by side</h3><p class="quiet">They are {same}.{more}</p>'
-        f'<div class="pair heads"><h4 dir="auto">{left}</h4><h4 dir="auto">{right}</h4></div>{rows}'
-    )
+    heads = f'<div class="pair heads"><h4 dir="auto">{left}</h4><h4 dir="auto">{right}</h4></div>'
+    told = f'<h3>{gettext("Side by side")}</h3><p class="quiet">{_alike(found)}</p>'
+    return f"{told}{heads}{rows}" if rows else told
+
+
+def _alike(found: Comparison) -> str:
+    """How far two strands are the same, and how far they are shown."""
+    depth, shown = count(found.shared), found.shared + len(found.pairs)
+    if not found.pairs:
+        if not found.shared:
+            return gettext("Neither of them has a paragraph.")
+        return gettext("They are the same up to paragraph {depth}: neither goes on from there.", depth=depth)
+    same = gettext("They are different from the beginning.")
+    if found.shared:
+        same = gettext("They are the same up to paragraph {depth}.", depth=depth)
+    if shown == found.longest:
+        return same
+    more = gettext("Shown up to paragraph {shown} of {of}.", shown=count(shown), of=count(found.longest))
+    return f"{same} {more}"
 
 
 def _line(branch: Branch) -> Line:
@@ -48,11 +59,14 @@ def _line(branch: Branch) -> Line:
 def _row(branch: Branch, is_open: bool) -> str:
     strand = branch.strand
     here = ' aria-current="true"' if is_open else ""
-    told = ["open", _count(branch.depth)] if is_open else [_count(branch.depth)]
+    told = [ngettext("{number} paragraph", "{number} paragraphs", branch.depth)]
+    if is_open:
+        told.insert(0, gettext("open"))
     if strand.archived:
-        told.insert(0, "archived")
+        told.insert(0, gettext("archived"))
     if strand.parent_id:
-        told.append(f"{branch.own:,} of its own, from paragraph {strand.fork_depth:,}")
+        own, fork = count(branch.own), count(strand.fork_depth)
+        told.append(gettext("{own} of its own, from paragraph {fork}", own=own, fork=fork))
     return (
         f'<li{here}><button type="button" dir="auto" data-pick data-strand="{escape(strand.id)}">'
         f"{escape(strand_title(strand))}</button><span>{' · '.join(told)}</span></li>"
@@ -77,14 +91,10 @@ def _pair(pair: Pair) -> str:
     both = marked(pair.left, pair.right) if pair.left and pair.right else None
     left, right = both or (_told(pair.left), _told(pair.right))
     return (
-        f'<h5>Paragraph {pair.depth:,}</h5><div class="pair"><div dir="auto">{left}</div>'
+        f'<h5>{gettext("Paragraph {depth}", depth=count(pair.depth))}</h5><div class="pair"><div dir="auto">{left}</div>'
         f'<div dir="auto">{right}</div></div>'
     )
 
 
 def _told(text: str | None) -> str:
-    return '<span class="quiet">It ends before.</span>' if text is None else escape(text)
-
-
-def _count(paragraphs: int) -> str:
-    return f"{paragraphs:,} paragraph{'' if paragraphs == 1 else 's'}"
+    return f'<span class="quiet">{gettext("It ends before.")}</span>' if text is None else escape(text)

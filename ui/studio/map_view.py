@@ -7,15 +7,18 @@ from storyloom.app.strands import Branch
 from storyloom.memory.errors import InvalidText
 from storyloom.memory.story import Strand
 from storyloom.ui.studio import map_html
+from storyloom.ui.studio.languages import count, gettext, gettext_noop
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Choices, Visible
 from storyloom.ui.studio.write_html import notice, status
 from storyloom.ui.studio.write_view import strand_choices, strand_title
 
 PAIRS = 20  # paragraphs side by side at a time
-_BUSY = "A paragraph is being written on the open strand. Wait for its end, or press Stop in the Write tab."
-_IS_OPEN = "That is the open strand, so it can't be archived. Open another one first."
-_SAME = "That is the open strand: choose another one to put beside it."
+_BUSY = gettext_noop(
+    "A paragraph is being written on the open strand. Wait for its end, or press Stop in the Write tab."
+)
+_IS_OPEN = gettext_noop("That is the open strand, so it can't be archived. Open another one first.")
+_SAME = gettext_noop("That is the open strand: choose another one to put beside it.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +71,7 @@ def go_to(house: House, place: Place, strand_id: str) -> View:
     """Open a strand in the Write tab; not while a paragraph comes, which the page would lose sight of."""
     writing = house.writers.get(place.writing_id)
     if writing is not None and not writing.done:
-        return View(notice=notice(_BUSY))
+        return View(notice=notice(gettext(_BUSY)))
     strand = house.studio.show(place.story_id, strand_id, last=1).strand
     return View(place=Place(place.story_id, strand.id), tab="write", notice="")
 
@@ -76,28 +79,33 @@ def go_to(house: House, place: Place, strand_id: str) -> View:
 def rename(house: House, place: Place, strand_id: str, name: str, show_archived: bool | None) -> View:
     """Give the chosen strand a name."""
     strand = house.studio.strands.rename(place.story_id, strand_id, name)
-    return _changed(house, place, strand, show_archived, f"It is called “{strand_title(strand)}” now.")
+    told = gettext("It is called “{name}” now.", name=strand_title(strand))
+    return _changed(house, place, strand, show_archived, told)
 
 
 def archive(house: House, place: Place, strand_id: str, show_archived: bool | None) -> View:
     """Put the chosen strand out of the way."""
     if strand_id == place.strand_id:
-        raise InvalidText(_IS_OPEN)
+        raise InvalidText(gettext(_IS_OPEN))
     strand = house.studio.strands.archive(place.story_id, strand_id)
-    told = f"“{strand_title(strand)}” is archived and keeps everything. Tick “Show archived” to see it."
+    told = gettext(
+        "“{name}” is archived and keeps everything. Tick “Show archived” to see it.",
+        name=strand_title(strand),
+    )
     return _changed(house, place, strand, show_archived, told)
 
 
 def bring_back(house: House, place: Place, strand_id: str, show_archived: bool | None) -> View:
     """Take the chosen strand out of the archive."""
     strand = house.studio.strands.bring_back(place.story_id, strand_id)
-    return _changed(house, place, strand, show_archived, f"“{strand_title(strand)}” is back.")
+    told = gettext("“{name}” is back.", name=strand_title(strand))
+    return _changed(house, place, strand, show_archived, told)
 
 
 def compare(house: House, place: Place, strand_id: str) -> View:
     """Put the chosen strand beside the open one."""
     if strand_id == place.strand_id:
-        raise InvalidText(_SAME)
+        raise InvalidText(gettext(_SAME))
     return _side_by_side(house, place, strand_id, PAIRS)
 
 
@@ -151,4 +159,4 @@ def _about(branches: Sequence[Branch], strand_id: str) -> View:
 
 
 def _option(branch: Branch) -> str:
-    return f"{strand_title(branch.strand)} · {branch.depth:,} · {branch.strand.id[:4]}"
+    return f"{strand_title(branch.strand)} · {count(branch.depth)} · {branch.strand.id[:4]}"

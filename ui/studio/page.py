@@ -23,41 +23,23 @@ from storyloom.ui.studio import (
     plans_view,
     play_tab,
     write_html,
+    write_tab,
     write_view,
 )
 from storyloom.ui.studio import library as stories_tab
 from storyloom.ui.studio.languages import language_of, speaking
 from storyloom.ui.studio.place import House, Place
-from storyloom.ui.studio.spoken import SpokenBlocks
-from storyloom.ui.studio.wiring import EACH, PICK, QUIET, STREAM, Frame, Houses, Text, Wiring, changes, heard
+from storyloom.ui.studio.spoken import SpokenBlocks, said
+from storyloom.ui.studio.wiring import EACH, QUIET, STREAM, Frame, Houses, Text, Wiring, changes, heard
 from storyloom.ui.studio.write_view import View
 
 Handler = Callable[..., View]
 
-# The number that was clicked last is marked, on a narrow page its panel comes into sight.
-_MARK = """element.addEventListener('click', event => {
-  const mark = event.target.closest('[data-pick]');
-  if (!mark) return;
-  element.querySelectorAll('[aria-current]').forEach(old => old.removeAttribute('aria-current'));
-  mark.setAttribute('aria-current', 'true');
-  document.getElementById('about-paragraph')?.scrollIntoView({block: 'nearest'});
-});"""
 # The address follows the page, so that a reload, a second tab or a link opens the same place.
 _ADDRESS = """address => {
   const next = address ? '?' + address : location.pathname;
   if (location.search !== (address ? '?' + address : '')) history.replaceState(null, '', next);
 }"""
-# A story opens where it can be gone on with, once it is on the page.
-_TO_END = """() => {
-  const look = tries => {
-    const text = document.querySelector('#text article');
-    if (text) text.scrollIntoView({block: 'end'});
-    else if (tries) setTimeout(look, 50, tries - 1);
-  };
-  look(40);
-}"""
-_TO_DRAFT = """() => setTimeout(() => document.getElementById('draft')
-  ?.scrollIntoView({block: 'nearest', behavior: 'smooth'}), 60)"""
 
 
 class TabModule(Protocol):
@@ -135,12 +117,12 @@ def build() -> Parts:
         made["address"] = gr.Textbox(visible="hidden", label="Address")
         # Named when a page finds something being written that it didn't ask for.
         made["attached"] = gr.Textbox(visible="hidden", label="Attached")
-        made["masthead"] = gr.HTML(write_html.masthead(), elem_id="masthead")
+        made["masthead"] = said(write_html.masthead, elem_id="masthead")
         with gr.Column(elem_id="library", visible=False) as made["library"]:
             _home(made)
         with gr.Tabs(elem_id="tabs", visible=False, selected="write") as made["tabs"]:
             with gr.Tab("Write", id="write"):
-                _write(made)
+                write_tab.build(made)
             made["others"] = tuple(_other(tab) for tab in TABS)
         made["notice"] = gr.HTML(elem_id="notice")
     return Parts(page=page, **made)
@@ -158,60 +140,6 @@ def _other(tab: TabModule) -> tuple[gr.Tab, Any]:
         return made, tab.build()
 
 
-def _write(made: dict[str, Any]) -> None:
-    with gr.Row(elem_id="story"):
-        with gr.Column(elem_id="book"):
-            draft_all = _book(made)
-        with gr.Column(elem_id="margin"):
-            _margin(made)
-    made["drafts"] = plans_panel.build_drafts(draft_all)
-    with gr.Row(elem_id="bar"):
-        made["status"] = gr.HTML(elem_id="status")
-        made["gauge"] = gr.HTML(elem_id="gauge")
-        made["stop"] = gr.Button("Stop", elem_id="stop", visible=False)
-        made["write"] = gr.Button("Write on", elem_id="write", variant="primary")
-        made["edits"] = edits_bar.build()
-
-
-def _book(made: dict[str, Any]) -> gr.Button:
-    made["earlier"] = gr.Button("Earlier paragraphs", elem_id="earlier", visible=False)
-    made["text"] = gr.HTML(elem_id="text", js_on_load=PICK + _MARK)
-    made["draft"] = gr.HTML(elem_id="draft")
-    with gr.Column(elem_id="cut-off", visible=False) as made["interrupted"]:
-        made["cut_off"] = gr.HTML()
-        with gr.Row():
-            made["take_words"] = gr.Button("Use as the plan", size="sm", elem_id="take-words")
-            made["dismiss"] = gr.Button("Dismiss", size="sm", elem_id="dismiss")
-    with gr.Column(elem_id="plans"):
-        gr.HTML("<h3>What happens next</h3>")
-        made["plans"] = plans_panel.build()
-        draft_all = gr.Button("Draft all three", size="sm", elem_id="draft-all", visible=False)
-        made["own_plan"] = gr.Textbox(
-            label="Or say it yourself",
-            placeholder="Write what should happen in the next paragraph, or let Storyloom choose…",
-            lines=2,
-            max_lines=8,
-            elem_id="own-plan",
-        )
-    return draft_all
-
-
-def _margin(made: dict[str, Any]) -> None:
-    made["paragraph"] = paragraph_panel.build()
-    with gr.Accordion("Memory", elem_id="memory-panel"):
-        made["memory"] = gr.Textbox(
-            label="What the story remembers just now", lines=6, max_lines=16, elem_id="memory"
-        )
-        made["save_memory"] = gr.Button("Save", size="sm", elem_id="save-memory")
-        made["memory_note"] = gr.HTML(elem_id="memory-note")
-        made["memory_change"] = gr.HTML(elem_id="memory-change")
-    with gr.Accordion("Strands", open=False, elem_id="strands-panel"):
-        made["strands"] = gr.Dropdown(label="Open strand", elem_id="strands", filterable=False)
-    with gr.Accordion("The story", open=False, elem_id="about-panel"):
-        made["about"] = gr.HTML(elem_id="about")
-    gr.HTML(keys.HINT, elem_id="keys")
-
-
 def connect(parts: Parts, houses: Houses) -> None:
     """Let every part call its handler."""
     wiring = _Writing(parts, houses)
@@ -221,7 +149,7 @@ def connect(parts: Parts, houses: Houses) -> None:
         arrived = parts.page.load(
             wiring.arrival(), None, [*wiring.outputs, stories.shelf, stories.search], **QUIET
         )
-        arrived.then(None, js=_TO_END, **QUIET)
+        arrived.then(None, js=write_tab.TO_END, **QUIET)
         parts.page.load(None, js=keys.SCRIPT, **QUIET)
         wiring.watch_at(parts.attached.change)
         form = (stories.premise, stories.title, stories.mode)
@@ -292,7 +220,7 @@ class _Writing:
     def begin_at(self, event: Callable[..., Any], handler: Handler, *inputs: Any) -> None:
         """At an event: call a handler that starts a paragraph, and follow that."""
         begun = self.on(event, handler, self._parts.place, *inputs)
-        self.watch_at(begun.then(None, js=_TO_DRAFT, **QUIET).then)
+        self.watch_at(begun.then(None, js=write_tab.TO_DRAFT, **QUIET).then)
 
     def arrival(self) -> Callable[..., dict[Any, Any]]:
         """What a page does when it is opened."""
