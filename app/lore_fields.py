@@ -1,6 +1,7 @@
 """Fields of lore entries and characters as a person gives them, checked. Knows no story."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import Field, asdict, fields, replace
 from typing import Any, TypeVar
@@ -59,7 +60,7 @@ def _value(field: "Field[Any]", old: Any, given: Any) -> Any:
             return json.loads(given)
         except (ValueError, RecursionError) as error:
             raise InvalidText(f"The field {field.name} is no list in JSON: {error}.") from error
-    return [part.strip() for part in given.split(",") if part.strip()]
+    return [part.strip() for part in re.split("[,，、]", given) if part.strip()]
 
 
 def _bounded(name: str, value: Any) -> Any:

@@ -1,7 +1,7 @@
 """Whether landmark attention finds a number in a text that is far longer than any it was trained on.
 
-A LLaMA of a million weights learns, on texts of a few hundred tokens, to say again a number that is hidden in a
-novel's prose (the pass key of arXiv 2305.16300); it is made into a landmark LLaMA, adapted for a few steps
+A LLaMA of a million weights learns, on texts of a few hundred tokens, to say again a number that is hidden in
+a novel's prose (the pass key of arXiv 2305.16300); it is made into a landmark LLaMA, adapted for a few steps
 more, and asked in texts of up to 64k tokens from novels that neither has seen. Beside it stands the LLaMA
 itself, attending to everything. The models are kept in ``--out``: a second run only asks.
 

@@ -91,8 +91,8 @@ def _pair(pair: Pair) -> str:
     both = marked(pair.left, pair.right) if pair.left and pair.right else None
     left, right = both or (_told(pair.left), _told(pair.right))
     return (
-        f'<h5>{gettext("Paragraph {depth}", depth=count(pair.depth))}</h5><div class="pair"><div dir="auto">{left}</div>'
-        f'<div dir="auto">{right}</div></div>'
+        f"<h5>{gettext('Paragraph {depth}', depth=count(pair.depth))}</h5>"
+        f'<div class="pair"><div dir="auto">{left}</div><div dir="auto">{right}</div></div>'
     )
 
 

@@ -26,6 +26,10 @@ def mirrored(database: Database) -> dict[str, str]:
     return {one.source: one.text for one in found if one.kind is PassageKind.LORE}
 
 
+def test_a_list_may_have_the_commas_of_chinese() -> None:
+    assert with_fields(LoreEntry(id="e"), {"keys": "灯塔，钟、 潮, bell"}).keys == ("灯塔", "钟", "潮", "bell")
+
+
 def test_a_persons_words_become_fields() -> None:
     given = {
         "keys": "bell, tower",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import gradio as gr
 import pytest
@@ -37,6 +37,7 @@ class View:
 
 class Visitor:
     username = None
+    headers: ClassVar[dict[str, str]] = {}
 
 
 @pytest.fixture
