@@ -10,6 +10,7 @@ from storyloom.app.agents.editor import Editor
 from storyloom.app.agents.memory_keeper import MemoryKeeper
 from storyloom.app.agents.one_call import OneCall
 from storyloom.app.agents.planner import Planner
+from storyloom.app.agents.rewriter import Rewriter
 from storyloom.app.agents.writer import Writer
 from storyloom.app.profiles import profile_for
 from storyloom.app.recurrence import Cast
@@ -92,6 +93,15 @@ class Castings:
         """
         model = self.model(self._others.get("memory_keeper", self._writers(spec)))
         return MemoryKeeper(model, profile_for(model, self._profile), self.templates)
+
+    def rewriter(self, spec: str | None = None) -> Rewriter:
+        """The rewriter alone; no other agent's model is loaded.
+
+        Raises:
+            InvalidSetting, ModelUnavailable: as ``cast``.
+        """
+        model = self.model(self._others.get("rewriter", self._writers(spec)))
+        return Rewriter(model, profile_for(model, self._profile), self.templates)
 
     def writer(self, spec: str | None = None) -> TextModel:
         """The model that writes, where ``spec`` or the setting names it; no agent's other model is loaded.

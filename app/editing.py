@@ -56,12 +56,7 @@ class Editing:
         text = required(text, "paragraph", LONGEST_PARAGRAPH)
         story, line = self._shelf.find(reference, strand)
         with self._shelf.database.unit_of_work() as work:
-            step = work.steps.at(line.id, depth)
-            if step.strand_id != line.id:
-                raise InvalidText(
-                    f"Step {depth} is shared with the strand {step.strand_id}, which it was written on. "
-                    f"Edit it there with --strand {step.strand_id}; every branch that shares it changes too."
-                )
+            step = own_step(work, line, depth)
             if step.paragraph == text:
                 return Edited(step, ())
             edited = edit_paragraph(work, story, line, depth, text, Origin.PERSON)
@@ -125,6 +120,22 @@ class Editing:
             undo(work, story, found)
             work.commit()
         return found
+
+
+def own_step(work: UnitOfWork, line: Strand, depth: int) -> Step:
+    """The step of a strand whose paragraph may be edited there.
+
+    Raises:
+        StrandNotFound: the strand has no such step.
+        InvalidText: the step belongs to another strand.
+    """
+    step = work.steps.at(line.id, depth)
+    if step.strand_id != line.id:
+        raise InvalidText(
+            f"Step {depth} is shared with the strand {step.strand_id}, which it was written on. "
+            f"Edit it there with --strand {step.strand_id}; every branch that shares it changes too."
+        )
+    return step
 
 
 def edit_paragraph(

@@ -26,9 +26,12 @@ class Profile:
         max_repeated: the same of a whole paragraph, one run forgiven.
         new_names: most proper names that a paragraph may bring, those of its plan excepted.
         heat: added to the writer's temperature with each redraw.
+        follows: it does what an instruction says; of one that doesn't, several rewritings are compared.
+        rewrites: how often a rewriting is drawn anew before the best is proposed.
         writing: sampling of the writer.
         noting: sampling of the memory keeper.
         planning: sampling of the planner and the editor.
+        rewriting: sampling of the rewriter.
     """
 
     name: str
@@ -43,9 +46,12 @@ class Profile:
     max_repeated: float
     new_names: int
     heat: float
+    follows: bool
+    rewrites: int
     writing: Sampling
     noting: Sampling
     planning: Sampling
+    rewriting: Sampling
 
 
 # Measured with the starter (135M); its figures are in `make bench NAME=prose`.
@@ -62,11 +68,15 @@ SMALL = Profile(
     max_repeated=0.015,
     new_names=0,
     heat=0.06,
+    follows=False,
+    rewrites=4,
     # XTC makes as many new phrases and breaks the scene: likeness with the plan falls from 0.55 to 0.45.
     writing=Sampling(temperature=0.75, min_p=0.1, repetition_penalty=1.12, repetition_window=320),
     noting=Sampling(temperature=0.2),
     # No penalty here: it wears names down (Ada becomes Adi), and the rules refuse what repeats.
     planning=Sampling(temperature=0.8, min_p=0.1),
+    # A penalty would forbid the words that shall stay.
+    rewriting=Sampling(temperature=0.6, min_p=0.1),
 )
 
 # 1B to 7B: follows instructions, fills small schemas, still loops when left alone.
@@ -83,9 +93,12 @@ MEDIUM = Profile(
     max_repeated=0.02,
     new_names=1,
     heat=0.05,
+    follows=True,
+    rewrites=2,
     writing=Sampling(temperature=0.8, min_p=0.05, repetition_penalty=1.05, repetition_window=256),
     noting=Sampling(temperature=0.2),
     planning=Sampling(temperature=0.8, min_p=0.05),
+    rewriting=Sampling(temperature=0.7, min_p=0.05),
 )
 
 # Strong models: one structured call a step, plain sampling.
@@ -102,9 +115,12 @@ LARGE = Profile(
     max_repeated=0.05,
     new_names=3,
     heat=0.0,
+    follows=True,
+    rewrites=2,
     writing=Sampling(temperature=0.8),
     noting=Sampling(temperature=0.3),
     planning=Sampling(temperature=0.8),
+    rewriting=Sampling(temperature=0.8),
 )
 
 PROFILES = {profile.name: profile for profile in (SMALL, MEDIUM, LARGE)}

@@ -17,7 +17,7 @@ from pydantic_settings import (
 from storyloom.generators.rope import parse_rope
 from storyloom.memory.errors import InvalidSetting
 
-AGENTS = ("planner", "writer", "memory_keeper", "editor")
+AGENTS = ("planner", "writer", "memory_keeper", "editor", "rewriter")
 
 
 def data_folder() -> Path:
@@ -32,7 +32,7 @@ class Settings(BaseSettings):
         home: the data folder.
         database_url: any SQLAlchemy URL; by default SQLite in the data folder.
         model: SPEC of the model that writes.
-        models: SPECs of single agents (planner, writer, memory_keeper, editor), by name.
+        models: SPECs of single agents (planner, writer, memory_keeper, editor, rewriter), by name.
         profile: name of the profile to use instead of the one that fits the model's size.
         language: language of new stories, as a BCP 47 tag.
         context_tokens: tokens that a local model's prompt and text may hold together.

@@ -22,6 +22,7 @@ from storyloom.app.profiles import Profile
 from storyloom.app.rebuilding import Rebuilding
 from storyloom.app.recurrence import Recurrence, Wish, derived_seed
 from storyloom.app.remembering import Remembering
+from storyloom.app.rewriting import Rewriting
 from storyloom.app.sampling import sampling_of
 from storyloom.app.shelf import Shelf, new_id
 from storyloom.app.story_settings import StorySettings
@@ -64,6 +65,7 @@ class Studio:
         lore: its lore and characters.
         drafts: stories before their first paragraph.
         versions: other paragraphs in a paragraph's place.
+        rewriting: words of a paragraph put otherwise, as a person asks.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Studio:
         self.remembering = Remembering(shelf, recurrence.recalling, embedding)
         self.editing = Editing(shelf)
         self.versions = Versions(shelf)
+        self.rewriting = Rewriting(shelf, castings)
         self.settings = StorySettings(shelf, recurrence.recalling.rule)
         self.lore = LoreShelf(shelf, recurrence.lore)
         self.drafts = Drafts(shelf, castings, self.settings, self.begin)

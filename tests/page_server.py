@@ -39,6 +39,10 @@ FIRST_PLANS = [
     " harbour bell rope before the sea rises over the rock.",
     " brass lantern that burns under water, and nobody believes it.",
 ]
+REWRITINGS = [
+    "A lantern hissed in the rain on the empty bench.",
+    "Rain drummed on the empty bench and put the lantern out.",
+]
 SENTENCES = [
     ("Mara opens the door with her brass lantern held high.", "A supply boat brings a stranger who limps.",
      "Mara puts out the lamp and waits in the dark."),
@@ -92,6 +96,7 @@ def script(folder: Path, *, delay: float) -> str:
             "replies": ["Mara finds a door in the sea.\nIt knocks.\nShe opens it.\nShe is relieved at last."],
         },
         {"match": "You plan a story", "replies": FIRST_PLANS},
+        {"match": "You rewrite passages", "replies": REWRITINGS},
         # The editor, who picks the first plan, is asked once before the writer.
         {"match": "HOSTILE", "replies": [hostile, hostile, answer(1)]},
     ]

@@ -231,6 +231,41 @@ def edit(
 
 
 @app.command()
+def rewrite(  # noqa: PLR0913, PLR0917  (typer: a parameter an option)
+    story: StoryReference,
+    at: Annotated[int, typer.Option("--at", min=1, metavar="DEPTH", help="The step whose paragraph it is.")],
+    instruction: Annotated[
+        str, typer.Option(metavar="TEXT", help="What shall change: text, @FILE, or - for stdin.")
+    ],
+    words: Annotated[
+        str, typer.Option(metavar="TEXT", help="The words to rewrite, as they stand there; else all of it.")
+    ] = "",
+    keep: Annotated[bool, typer.Option("--keep", help="Put the new words in, as an edit by hand.")] = False,
+    seed: Annotated[int | None, typer.Option(min=0, metavar="N", help="Where chance starts from.")] = None,
+    strand: StrandReference = None,
+    model: ModelSpec = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let the model put a paragraph, or words of it, otherwise.
+
+    The new words are printed; with --keep they take the place of the old ones, which `undo` brings back.
+    """
+    from storyloom.ui import rewriting
+
+    rewriting.rewrite(
+        story,
+        at,
+        instruction,
+        words=words,
+        keep=keep,
+        strand=strand,
+        seed=seed,
+        model=model,
+        as_json=as_json,
+    )
+
+
+@app.command()
 def revisions(story: StoryReference, as_json: AsJson = False) -> None:
     """List every edit by hand, the newest first."""
     from storyloom.ui import editing

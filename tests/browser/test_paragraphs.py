@@ -204,7 +204,7 @@ def test_the_keys_write_stop_turn_to_versions_and_undo(page: Page) -> None:
     reads(page, BOOK[0], "Only this.", BOOK[1])
 
 
-def test_a_failure_to_write_again_is_told(page: Page) -> None:
+def test_a_failure_to_write_again_is_told_and_the_version_before_is_open(page: Page, shots: Path) -> None:
     pick(page, 2)
     page.locator("#edit").click()
     page.locator("#words textarea").fill("FAIL HERE")
@@ -213,8 +213,24 @@ def test_a_failure_to_write_again_is_told(page: Page) -> None:
     pick(page, 3)
     page.locator("#again").click()
     expect(page.locator("#notice")).to_contain_text("The engine broke off")
-    reads(page, BOOK[0], "FAIL HERE")
+    said(page, "The other version of paragraph 3 didn't come, so the one before is open again.")
+    reads(page, BOOK[0], "FAIL HERE", BOOK[2])
     expect(page.locator("#write")).to_be_visible()
+    expect(page.locator("#own-plan textarea")).to_have_value("")
+    page.screenshot(path=shots / "paragraph-again-failed-1440.png")
+
+
+def test_another_version_that_is_stopped_leaves_the_one_before_open(page: Page) -> None:
+    pick(page, 2)
+    page.locator("#again").click()
+    page.wait_for_function("(document.querySelector('#draft')?.innerText || '').length > 40")
+    page.keyboard.press("Escape")
+    said(page, "The other version of paragraph 2 was stopped, so the one before is open again.")
+    said(page, "kept on the strand “Another paragraph 2”")
+    reads(page, *BOOK)
+    expect(page.locator("#write")).to_be_visible()
+    page.reload()
+    reads(page, *BOOK)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -58,6 +58,7 @@ def script(tmp_path: Path) -> Callable[..., str]:
         chance = random.Random(seed)
         rules = [
             {"match": "You find titles", "replies": ["The Door in the Sea"]},
+            {"match": "You rewrite passages", "replies": ["Rain fell on all of it.", "It rained."]},
             {
                 "match": "You tell the whole",
                 "replies": [

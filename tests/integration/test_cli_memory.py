@@ -68,6 +68,33 @@ def test_an_edit_is_told_listed_rebuilt_and_undone(
     assert cli.json("memory", story, "--settle") == {"settled": 0}
 
 
+def test_words_are_rewritten_printed_and_kept(cli: Any, story: str, script: Callable[..., str]) -> None:
+    cli("edit", story, "2", NEW)
+    words, model = "a whale to the attic", script(3)
+    asked = ("rewrite", story, "--at", "2", "--instruction", "make it rain", "--words", words)
+    said = cli(*asked, "--model", model)
+    assert said.stdout.strip() == "Rain fell on all of it"
+    assert "Nothing was changed" in said.stderr
+    assert cli.json("show", story)["steps"][1]["paragraph"] == NEW
+    done = cli.json(*asked, "--model", model, "--keep")
+    new = NEW.replace(words, "Rain fell on all of it")
+    assert (done["old"], done["new"], done["paragraph"], done["kept"]) == (
+        words,
+        "Rain fell on all of it",
+        new,
+        True,
+    )
+    assert [(mark["depth"], mark["part"]) for mark in done["stale"]] == [(2, "note"), (3, "page")]
+    assert cli.json("show", story)["steps"][1]["paragraph"] == new
+    cli("undo", story)
+    assert cli.json("show", story)["steps"][1]["paragraph"] == NEW
+    assert "storyloom undo" in cli(*asked, "--model", model, "--keep").stderr
+    for wrong, told in (("no such words", "don't stand in paragraph 2"), ("o", "times")):
+        assert told in cli(*asked[:-1], wrong, code=1).stderr
+    assert "instruction is empty" in cli(*asked[:4], "--instruction", " ", code=1).stderr
+    cli(*asked[:4], code=2)
+
+
 def test_changes_of_memory_wait_for_a_word(cli: Any, story: str, script: Callable[..., str]) -> None:
     cli("settings", story, "approve_memory=true")
     page = cli.json("memory", story)["short_memory"]

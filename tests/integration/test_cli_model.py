@@ -89,6 +89,28 @@ def test_a_story_is_written_edited_and_continued_offline() -> None:
     assert [step["paragraph"] for step in steps[:2]] == [step["paragraph"] for step in begun["steps"]]
 
 
+@pytest.mark.model
+@pytest.mark.usefixtures("with_starter")
+def test_marked_words_are_rewritten_and_no_other_character_changes(tmp_path: Path) -> None:
+    before = "Mara lit the lamp —  before the gulls woke. "
+    words = "The sea lay flat and grey beneath her."
+    after = " A boat came in without a sound;\tnobody stood at its tiller."
+    book = tmp_path / "The Lamp.txt"
+    book.write_text(f"{before}{words}{after}", encoding="utf-8")
+    story = printed("import", str(book))["story"]["id"]
+    kept = printed("show", story)["steps"][0]["paragraph"]
+    first, last = kept.split(words)
+    done = printed("rewrite", story, "--at", "1", "--instruction", "make it rain", "--words", words, "--keep")
+    assert done["new"].strip()
+    assert done["new"] != words
+    assert done["new"][0].isupper()
+    assert done["new"][-1] in '.!?…”"'
+    assert len(done["new"].split()) <= 40
+    assert printed("show", story)["steps"][0]["paragraph"] == f"{first}{done['new']}{last}"
+    printed("undo", story)
+    assert printed("show", story)["steps"][0]["paragraph"] == kept
+
+
 def test_the_watch_ends_a_process_that_leaves_the_machine() -> None:
     leaving = OFFLINE.replace(
         "from storyloom.ui.cli import main\nmain()", "socket.create_connection(('192.0.2.1', 9))"

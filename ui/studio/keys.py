@@ -13,7 +13,8 @@ def hint() -> str:
     return f'<p class="quiet">{told}</p>'
 
 
-# For an event's ``js``. In a box of text Alt and Z keep what they mean there, and Ctrl+Enter saves a form.
+# For an event's ``js``. In a box of text Alt and Z keep what they mean there, and in a form Ctrl+Enter does
+# what the form is for.
 SCRIPT = """() => {
   const button = name => {
     const found = document.getElementById(name);
@@ -22,9 +23,11 @@ SCRIPT = """() => {
   const wanted = event => {
     const control = event.ctrlKey || event.metaKey;
     const typing = event.target.closest('textarea, input:not([type=radio]):not([type=checkbox])');
+    if (event.key === 'Enter' && control && event.target.closest('#rewriting'))
+      return button(event.target.closest('#proposal') ? 'keep-rewrite' : 'propose');
     if (event.key === 'Enter' && control)
       return event.target.closest('#paragraph-form') ? button('save-form') : button('write');
-    if (event.key === 'Escape') return button('stop');
+    if (event.key === 'Escape') return button('stop') || button('stop-rewrite');
     if (typing) return null;
     if (event.altKey && event.key === 'ArrowLeft') return button('earlier-version');
     if (event.altKey && event.key === 'ArrowRight') return button('later-version');

@@ -22,6 +22,7 @@ from storyloom.ui.studio import (
     plans_panel,
     plans_view,
     play_tab,
+    rewrite_panel,
     write_html,
     write_tab,
     write_view,
@@ -84,6 +85,7 @@ class Parts:
     memory_change: gr.HTML
     strands: gr.Dropdown
     paragraph: paragraph_panel.Parts
+    rewriting: rewrite_panel.Parts
     edits: edits_bar.Parts
     about: gr.HTML
     # Places that come and go.
@@ -171,6 +173,7 @@ def connect(parts: Parts, houses: Houses) -> None:
         others = Wiring(houses, parts.frame(parts.tabs), wiring.reopen_at, wiring.watch_at, text)
         plans_panel.connect_drafts(parts.drafts, parts.plans, others)
         paragraph_panel.connect(parts.paragraph, others, parts.text)
+        rewrite_panel.connect(parts.rewriting, others, parts.paragraph.depth)
         edits_bar.connect(parts.edits, others)
         for modules, made, shared in ((HOME_TABS, parts.home_others, at_home), (TABS, parts.others, others)):
             for module, (tab, own) in zip(modules, made, strict=True):
@@ -178,7 +181,18 @@ def connect(parts: Parts, houses: Houses) -> None:
 
 
 # What isn't a component that the Write tab's handlers show by itself.
-_GROUPS = ("page", "home", "stories", "home_others", "others", "plans", "drafts", "paragraph", "edits")
+_GROUPS = (
+    "page",
+    "home",
+    "stories",
+    "home_others",
+    "others",
+    "plans",
+    "drafts",
+    "paragraph",
+    "rewriting",
+    "edits",
+)
 
 
 class _Writing:
@@ -190,6 +204,7 @@ class _Writing:
         self.outputs = [getattr(parts, field.name) for field in fields(parts) if field.name not in _GROUPS]
         for group in (parts.plans, parts.drafts, parts.paragraph, parts.edits):
             self.outputs += [getattr(group, field.name) for field in fields(group)]
+        self.outputs.append(parts.rewriting.start)
 
     def on(self, event: Callable[..., Any], handler: Handler, *inputs: Any, **settings: Any) -> Any:
         """Call a handler at an event, with the inputs' values; not while an earlier call is at work."""
@@ -294,7 +309,7 @@ def _busy(busy: bool, parts: Parts) -> dict[Any, Any]:
         parts.write: gr.update(visible=not busy),
         parts.stop: gr.update(visible=busy),
         parts.strands: still,
-        **dict.fromkeys(paragraph_panel.changing(parts.paragraph), still),
+        **dict.fromkeys((*paragraph_panel.changing(parts.paragraph), parts.rewriting.start), still),
     }
 
 

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from storyloom.ui.studio import paragraph_view
+from storyloom.ui.studio import paragraph_view, rebuild_view, rewrite_panel
 from storyloom.ui.studio.paragraph_view import Form
 from storyloom.ui.studio.wiring import Wiring
+
+_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +19,9 @@ class Parts:
         form: which form is open, and about which paragraph.
         cut: where a paragraph shall be split: the second's first character.
         look: shows how the paragraph was made.
+        clock: looks at memory that is being made again.
+        making: that making's id.
+        ended: changes where it has ended, so that the page shows memory anew.
     """
 
     panel: gr.Accordion
@@ -41,11 +46,15 @@ class Parts:
     cancel: gr.Button
     stale: gr.HTML
     rebuild: gr.Button
+    stop_rebuild: gr.Button
+    clock: gr.Timer
+    making: gr.State
+    ended: gr.Textbox
     provenance: gr.HTML
 
 
-def build() -> Parts:
-    """Lay it out, in the margin."""
+def build() -> tuple[Parts, rewrite_panel.Parts]:
+    """Lay it out, in the margin, with the form in which words are rewritten."""
     with gr.Accordion("A paragraph", open=False, elem_id="about-paragraph") as panel:
         depth = gr.Number(label="Number", precision=0, minimum=1, value=1, elem_id="depth")
         with gr.Row(elem_id="versions"):
@@ -55,6 +64,7 @@ def build() -> Parts:
         with gr.Row():
             again = _button("Write it again", "again")
             edit = _button("Edit", "edit")
+            rewrite = rewrite_panel.build_start()
             insert = _button("Insert before", "insert")
             split = _button("Split", "split")
             remove = _button("Delete", "remove")
@@ -69,10 +79,16 @@ def build() -> Parts:
             with gr.Row():
                 save = _button("Save", "save-form")
                 cancel = _button("Cancel", "cancel-form")
+        rewriting = rewrite_panel.build(rewrite)
         stale = gr.HTML(elem_id="stale")
-        rebuild = gr.Button("Make the memory again", size="sm", elem_id="rebuild", visible=False)
+        with gr.Row():
+            rebuild = gr.Button("Make the memory again", size="sm", elem_id="rebuild", visible=False)
+            stop_rebuild = gr.Button("Stop making it", size="sm", elem_id="stop-rebuild", visible=False)
+        clock = gr.Timer(_LOOK_SECONDS, active=False)
+        making = gr.State("")
+        ended = gr.Textbox(label="What was made again", elem_classes="unseen")
         provenance = gr.HTML(elem_id="provenance")
-    return Parts(
+    parts = Parts(
         panel=panel,
         depth=depth,
         version=version,
@@ -95,8 +111,13 @@ def build() -> Parts:
         cancel=cancel,
         stale=stale,
         rebuild=rebuild,
+        stop_rebuild=stop_rebuild,
+        clock=clock,
+        making=making,
+        ended=ended,
         provenance=provenance,
     )
+    return parts, rewriting
 
 
 def changing(parts: Parts) -> tuple[gr.Button, ...]:
@@ -129,8 +150,10 @@ def connect(parts: Parts, wiring: Wiring, text: gr.HTML) -> None:
     ):
         wiring.on_change(button.click, handler, parts, depth)
     wiring.on_change(parts.save.click, paragraph_view.save, parts, parts.form, parts.words, parts.cut)
-    told = wiring.on(parts.rebuild.click, paragraph_view.rebuilding, parts)
-    wiring.on_change(told.then, paragraph_view.rebuild, parts)
+    wiring.on(parts.rebuild.click, rebuild_view.rebuild, parts)
+    wiring.on(parts.stop_rebuild.click, rebuild_view.stop, parts)
+    wiring.on(parts.clock.tick, rebuild_view.look, parts, parts.making, trigger_mode="once")
+    wiring.reopen(parts.ended.change)
 
 
 def _button(label: str, name: str) -> gr.Button:

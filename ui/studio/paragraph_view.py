@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from storyloom.app.events import Listener
-from storyloom.app.rebuilding import Rebuilt
 from storyloom.app.versions import Alternative
-from storyloom.memory.errors import InvalidText, StoryloomError
-from storyloom.ui.studio import paragraph_html, write_html
+from storyloom.memory.errors import InvalidText
+from storyloom.ui.studio import paragraph_html, rebuild_view, write_html
 from storyloom.ui.studio.place import House, Place, refuse_while_writing
-from storyloom.ui.studio.showing import Choices, Enabled, Labelled, Unfolded, Visible
+from storyloom.ui.studio.showing import Choices, Enabled, Labelled, Ticking, Unfolded, Visible
 
 _STAYS = "The strand before it stays as it was."
 
@@ -56,6 +54,9 @@ class View:
     save: str | None = None
     stale: str | None = None
     rebuild: Visible | None = None
+    stop_rebuild: Visible | None = None
+    clock: Ticking | None = None
+    making: str | None = None
     provenance: str | None = None
 
 
@@ -70,7 +71,17 @@ def opened(house: House, place: Place) -> View:
 
 def nothing() -> View:
     """The panel of a story without text."""
-    return replace(_CLOSED, depth=1, version="", stale="", rebuild=Visible(False), provenance="")
+    return replace(
+        _CLOSED,
+        depth=1,
+        version="",
+        stale="",
+        rebuild=Visible(False),
+        stop_rebuild=Visible(False),
+        clock=Ticking(False),
+        making="",
+        provenance="",
+    )
 
 
 def pick(house: House, place: Place, picked: Mapping[str, str]) -> View:
@@ -120,7 +131,7 @@ def write_again(house: House, place: Place, depth: int | None) -> View:
     versions, at = house.studio.versions, depth or 0
     wish = versions.same_plan(place.story_id, at, place.strand_id)
     strand = versions.again(place.story_id, at, place.strand_id)
-    writing = house.writers.go_on(house.studio, place.story_id, strand.id, wish)
+    writing = house.writers.go_on(house.studio, place.story_id, strand.id, wish, instead_of=place.strand_id)
     return View(place=replace(place, strand_id=strand.id, writing_id=writing.id, picked=at), notice="")
 
 
@@ -203,20 +214,6 @@ def remove(house: House, place: Place, depth: int | None) -> View:
     return _on(place, strand.id, depth or 0, f"A new strand without paragraph {depth}. {_STAYS}")
 
 
-def rebuilding(house: House, place: Place) -> View:  # noqa: ARG001  (a handler like all others)
-    """Say that memory is being made again, which can take a while."""
-    return View(rebuild=Visible(False), status=write_html.status("Making the memory again…"), notice="")
-
-
-def rebuild(house: House, place: Place) -> View:
-    """Make again what is stale on the open strand; what was made before a failure stands."""
-    try:
-        made = house.studio.rebuilding.rebuild(place.story_id, Listener(), place.strand_id)
-    except StoryloomError as error:
-        return View(status="", notice=write_html.notice(str(error)))
-    return View(status=write_html.status(_told(made)), notice="")
-
-
 def _about(house: House, place: Place, depth: int) -> View:
     """The versions of a paragraph, and what is stale on the strand."""
     studio = house.studio
@@ -224,13 +221,16 @@ def _about(house: House, place: Place, depth: int) -> View:
     if 1 <= depth <= place.depth:
         found = studio.versions.alternatives(place.story_id, depth, place.strand_id)
     at = found.index(_shown(found)) if found else 0
-    stale = paragraph_html.stale(studio.editing.stale(place.story_id, place.strand_id))
+    memory = rebuild_view.opened(house, place)
     return View(
         version=paragraph_html.versions(at + 1, len(found)),
         earlier_version=Enabled(at > 0),
         later_version=Enabled(at + 1 < len(found)),
-        stale=stale,
-        rebuild=Visible(bool(stale)),
+        stale=memory.stale,
+        rebuild=memory.rebuild,
+        stop_rebuild=memory.stop_rebuild,
+        clock=memory.clock,
+        making=memory.making,
     )
 
 
@@ -257,8 +257,3 @@ def _refuse_to_lose(form: Form, words: str) -> None:
     """No form takes the place of words that were typed into another and are nowhere else yet."""
     if form.task in {"edit", "insert"} and words.strip() != form.old.strip():
         raise InvalidText("There are words in the box that aren't saved. Save them, or press Cancel, first.")
-
-
-def _told(made: Rebuilt) -> str:
-    notes = f"{made.notes} note{'' if made.notes == 1 else 's'}"
-    return f"The memory is made again: {notes} and {made.pages} page{'' if made.pages == 1 else 's'}."

@@ -15,6 +15,7 @@ _SHEETS = (
     "play",
     "drafts",
     "paragraph",
+    "rewrite",
     "memory",
 )
 

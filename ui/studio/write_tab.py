@@ -70,7 +70,7 @@ def _book(made: dict[str, Any]) -> gr.Button:
 
 
 def _margin(made: dict[str, Any]) -> None:
-    made["paragraph"] = paragraph_panel.build()
+    made["paragraph"], made["rewriting"] = paragraph_panel.build()
     with gr.Accordion("Memory", elem_id="memory-panel"):
         made["memory"] = gr.Textbox(
             label="What the story remembers just now", lines=6, max_lines=16, elem_id="memory"

@@ -17,7 +17,7 @@ from storyloom.ui.studio import drafts_view, edits_view, following, gauge_html, 
 from storyloom.ui.studio.languages import gettext, ngettext
 from storyloom.ui.studio.place import WINDOW, House, Place
 from storyloom.ui.studio.showing import Visible
-from storyloom.ui.studio.writers import Progress
+from storyloom.ui.studio.writers import Progress, Writing
 
 # A text that can't be taken is refused at once: the page then stays as it is, the text in its box.
 _REFUSED_SECONDS = 0.2
@@ -237,11 +237,29 @@ def settle(house: House, place: Place, memory: str, own_plan: str) -> View:
     progress, told = writing.progress, write_html.notice(writing.message)
     if not progress.story_id:  # the story never came to have a strand
         return replace(library(), notice=told)
-    after = opened(house, replace(place, story_id=progress.story_id, strand_id=progress.strand_id))
-    unspent = writing.wish.plan if writing.error and not own_plan.strip() else None
+    back = writing.instead_of if writing.error else ""
+    after = opened(house, replace(place, story_id=progress.story_id, strand_id=back or progress.strand_id))
+    unspent = writing.wish.plan if writing.error and not own_plan.strip() and not back else None
     # It is open: to say so again would tell its tabs that one of them was chosen.
     view = replace(after, is_open=None, busy=False, notice=told, own_plan=unspent)
+    if back:
+        view = replace(view, status=write_html.status(_gone_back(house.studio, writing)))
     return _with_memory_edit(view, place, memory)
+
+
+def _gone_back(studio: Studio, writing: Writing) -> str:
+    """That another version didn't come, and where its words are."""
+    progress = writing.progress
+    at = studio.progress(progress.story_id, progress.strand_id).paragraphs + 1
+    strand = studio.show(progress.story_id, progress.strand_id, last=0).strand
+    told = (
+        "The other version of paragraph {at} was stopped, so the one before is open again."
+        if writing.stopped
+        else "The other version of paragraph {at} didn't come, so the one before is open again."
+    )
+    if any(job.journal.strip() for job in studio.interrupted(progress.story_id, progress.strand_id)):
+        told += " Its words so far are kept on the strand “{strand}”."
+    return told.format(at=at, strand=strand_title(strand))
 
 
 def _with_memory_edit(view: View, place: Place, memory: str) -> View:

@@ -67,14 +67,18 @@ class Writing(DraftListener):
     Attributes:
         id: names it.
         owner: whose it is; nobody else's pages find it.
-        wish: how its paragraph was asked for.
+        wish: what is asked of the paragraph.
+        instead_of: the strand that it was begun from, to write another version of a paragraph of it.
         progress: how far it is.
         steps: what it has committed.
     """
 
-    def __init__(self, *, story_id: str = "", strand_id: str = "", wish: Wish | None = None) -> None:
+    def __init__(
+        self, *, story_id: str = "", strand_id: str = "", wish: Wish | None = None, instead_of: str = ""
+    ) -> None:
         self.id = secrets.token_hex(8)
         self.owner = ""
+        self.instead_of = instead_of
         self.wish = wish or Wish()
         self.progress = Progress(story_id=story_id, strand_id=strand_id, plan=self.wish.plan)
         self.steps: tuple[Step, ...] = ()
@@ -235,16 +239,19 @@ class Writers:
             for _ in studio.write(begun.story.id, writing, strand=begun.strand.id):
                 pass
 
-        return self._start(Writing(), write)
+        return self.start(Writing(), write)
 
-    def go_on(self, studio: Studio, story_id: str, strand_id: str, wish: Wish) -> Writing:
-        """Write the next paragraph of a strand."""
+    def go_on(
+        self, studio: Studio, story_id: str, strand_id: str, wish: Wish, *, instead_of: str = ""
+    ) -> Writing:
+        """Write the next paragraph of a strand; ``instead_of`` as in ``Writing``."""
 
         def write(writing: Writing) -> None:
             for _ in studio.write(story_id, writing, wish=wish, strand=strand_id):
                 pass
 
-        return self._start(Writing(story_id=story_id, strand_id=strand_id, wish=wish), write)
+        writing = Writing(story_id=story_id, strand_id=strand_id, wish=wish, instead_of=instead_of)
+        return self.start(writing, write)
 
     def draft(self, studio: Studio, story_id: str, strand_id: str, at: int, plans: Sequence[str]) -> Drafting:
         """Write the paragraph after ``at`` by each of the plans, in their order."""
@@ -260,7 +267,7 @@ class Writers:
 
         one = ThreadPoolExecutor(max_workers=1, thread_name_prefix="drafts")
         for writing in writings:
-            self._start(writing, write, one)
+            self.start(writing, write, one)
         one.shutdown(wait=False)
         return drafting
 
@@ -290,7 +297,7 @@ class Writers:
 
         with self._rebuilding:
             at_work = self.rebuild_of(strand_id)
-            return at_work or self._start(Rebuild(strand_id), make)
+            return at_work or self.start(Rebuild(strand_id), make)
 
     def rebuild_of(self, strand_id: str) -> Rebuild | None:
         """The making again that is at work on a strand, if any."""
@@ -306,8 +313,22 @@ class Writers:
 
     def of_strand(self, strand_id: str) -> Writing | None:
         """The writing that is at work on a strand, if any."""
+        if not strand_id:  # as it is of those that write on none
+            return None
         with self._lock:
             return next((one for one in self._at_work() if one.progress.strand_id == strand_id), None)
+
+    def start(self, writing: W, write: Callable[[W], None], threads: ThreadPoolExecutor | None = None) -> W:
+        """Do a piece of work in a thread, of ``threads`` where they are given; ``get`` finds it."""
+        writing.owner = self._owner
+        with self._lock:
+            for old in [one.id for one in self._writings.values() if one.done][:-_KEPT]:
+                del self._writings[old]
+            self._writings[writing.id] = writing
+        result = (threads or self._threads).submit(write, writing)
+        writing.ends_with(result)
+        result.add_done_callback(_log_unforeseen)
+        return writing
 
     def close(self) -> None:
         """Stop every writing, whoever's it is, and wait until each has kept what it has."""
@@ -321,17 +342,6 @@ class Writers:
 
     def _at_work(self) -> Iterator[Writing]:
         return (one for one in self._writings.values() if one.owner == self._owner and not one.done)
-
-    def _start(self, writing: W, write: Callable[[W], None], threads: ThreadPoolExecutor | None = None) -> W:
-        writing.owner = self._owner
-        with self._lock:
-            for old in [one.id for one in self._writings.values() if one.done][:-_KEPT]:
-                del self._writings[old]
-            self._writings[writing.id] = writing
-        result = (threads or self._threads).submit(write, writing)
-        writing.ends_with(result)
-        result.add_done_callback(_log_unforeseen)
-        return writing
 
 
 def _log_unforeseen(result: Future[None]) -> None:

@@ -27,7 +27,12 @@ def mirrored(database: Database) -> dict[str, str]:
 
 
 def test_a_list_may_have_the_commas_of_chinese() -> None:
-    assert with_fields(LoreEntry(id="e"), {"keys": "灯塔，钟、 潮, bell"}).keys == ("灯塔", "钟", "潮", "bell")
+    assert with_fields(LoreEntry(id="e"), {"keys": "灯塔，钟、 潮, bell"}).keys == (
+        "灯塔",
+        "钟",
+        "潮",
+        "bell",
+    )
 
 
 def test_a_persons_words_become_fields() -> None:

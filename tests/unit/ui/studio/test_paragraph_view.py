@@ -1,15 +1,21 @@
+import threading
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from storyloom.app.events import Listener
+from storyloom.app.events import Cancelled, Listener
+from storyloom.app.rebuilding import Rebuilding
 from storyloom.memory.errors import InvalidText, ModelFailed, StrandNotFound
-from storyloom.ui.studio import edits_view, paragraph_view, write_view
+from storyloom.memory.generation import Piece, Request
+from storyloom.ui.studio import edits_view, paragraph_view, rebuild_view, write_view
 from storyloom.ui.studio.paragraph_view import Form, View
 from storyloom.ui.studio.place import House, Place
-from storyloom.ui.studio.showing import Choices, Enabled, Unfolded, Visible
+from storyloom.ui.studio.showing import Choices, Enabled, Ticking, Unfolded, Visible
 from storyloom.ui.studio.writers import Writing
+from tests.stand_ins import InstantModel
 
 WAIT = 30.0
 HOSTILE = "<script>window.pwned = 1</script> Mara read it. She laughed."
@@ -50,6 +56,23 @@ def saved(house: House, place: Place, view: View, words: str = "", cut: int | No
     assert done.form == Form()
     assert done.form_box == Visible(False)
     return done.place or place
+
+
+def made_again(house: House, place: Place) -> rebuild_view.View:
+    """What is told once memory is made again, or has failed to be."""
+    begun = rebuild_view.rebuild(house, place)
+    assert "Making the memory again" in (begun.status or "")
+    assert begun.making
+    return ended(house, place, begun.making)
+
+
+def ended(house: House, place: Place, making: str) -> rebuild_view.View:
+    found = house.writers.get(making)
+    assert found is not None
+    assert found.ended_within(WAIT)
+    told = rebuild_view.look(house, place, making)
+    assert told.ended == making
+    return told
 
 
 def test_the_panel_is_about_the_last_paragraph_until_one_is_picked(house: House, place: Place) -> None:
@@ -95,6 +118,38 @@ def test_a_paragraph_is_written_again_and_both_versions_are_opened(house: House,
     assert paragraph_view.later_version(house, there, 2) == View()
 
 
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["failed", "stopped"])
+def test_another_version_that_did_not_come_leaves_the_one_before_open(
+    house: House, place: Place, monkeypatch: pytest.MonkeyPatch, is_stopped: bool
+) -> None:
+    go = threading.Event()
+
+    def stream(_self: InstantModel, _request: Request) -> Iterator[Piece]:
+        yield Piece("Tobias came in and")
+        assert go.wait(WAIT)
+        if is_stopped:
+            yield Piece(" sat down")
+        raise ModelFailed("The model gave up.")
+
+    monkeypatch.setattr(InstantModel, "stream", stream)
+    begun = place_of(paragraph_view.write_again(house, place, 2))
+    writing = house.writers.get(begun.writing_id)
+    assert writing is not None
+    if is_stopped:
+        writing.stop()
+    go.set()
+    assert writing.ended_within(WAIT)
+    after = write_view.settle(house, begun, "", "")
+    assert place_of(after).strand_id == place.strand_id
+    assert place_of(after).depth == 3
+    assert after.own_plan is None
+    assert "the one before is open again" in (after.status or "")
+    assert ("The model gave up." in (after.notice or "")) is not is_stopped
+    assert texts(house, place_of(after)) == list(PARAGRAPHS)
+    short = write_view.opened(house, begun)
+    assert ("Tobias came in" in (short.cut_off or "")) == ("are kept on the strand" in (after.status or ""))
+
+
 def test_no_other_version_is_opened_while_one_is_written(
     house: House, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,8 +171,9 @@ def test_a_paragraph_is_edited_and_memory_made_again(house: House, place: Place)
     panel = paragraph_view.opened(house, place)
     assert "noted of paragraph 2 and the memory after paragraph 3" in (panel.stale or "")
     assert panel.rebuild == Visible(True)
-    assert paragraph_view.rebuilding(house, place).rebuild == Visible(False)
-    assert "made again" in (paragraph_view.rebuild(house, place).status or "")
+    told = made_again(house, place)
+    assert "The memory is made again: 1 note" in (told.status or "")
+    assert (told.stale, told.rebuild, told.clock) == ("", Visible(False), Ticking(False))
     assert paragraph_view.opened(house, place).stale == ""
 
 
@@ -129,9 +185,44 @@ def test_a_failure_to_make_memory_again_is_told_and_can_be_tried_again(
     def fail(*_: object) -> None:
         raise ModelFailed("The model gave up.")
 
-    monkeypatch.setattr(house.studio.rebuilding, "rebuild", fail)
-    assert "The model gave up." in (paragraph_view.rebuild(house, place).notice or "")
+    monkeypatch.setattr(Rebuilding, "rebuild", fail)
+    told = made_again(house, place)
+    assert "The model gave up." in (told.notice or "")
+    assert told.ended
     assert paragraph_view.opened(house, place).rebuild == Visible(True)
+
+
+def test_memory_is_made_again_beside_the_page_and_can_be_stopped(
+    house: House, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved(house, place, paragraph_view.edit(house, place, 2, Form(), ""), NEW)
+    heard = threading.Event()
+
+    def slow(_self: Rebuilding, _story: str, listener: Listener, _strand: str) -> None:
+        listener.on_progress("pages of memory", 1, 3)
+        heard.set()
+        while not listener.cancelled():
+            time.sleep(0.01)
+        raise Cancelled("Stopped.")
+
+    monkeypatch.setattr(Rebuilding, "rebuild", slow)
+    begun = rebuild_view.rebuild(house, place)
+    assert heard.wait(WAIT)
+    assert (begun.rebuild, begun.stop_rebuild, begun.clock) == (Visible(False), Visible(True), Ticking(True))
+    assert begun.making
+    assert "1 of 3 pages" in (rebuild_view.look(house, place, begun.making).status or "")
+    opened = paragraph_view.opened(house, place)
+    assert (opened.rebuild, opened.stop_rebuild, opened.making) == (
+        Visible(False),
+        Visible(True),
+        begun.making,
+    )
+    assert rebuild_view.rebuild(house, place).making == begun.making
+    assert "Stopping" in (rebuild_view.stop(house, place).status or "")
+    told = ended(house, place, begun.making)
+    assert "can be made later" in (told.status or "")
+    assert rebuild_view.stop(house, place).rebuild == Visible(True)
+    assert rebuild_view.look(house, place, "unknown").clock == Ticking(False)
 
 
 def test_a_shared_paragraph_is_edited_for_all_that_share_it(house: House, place: Place) -> None:
