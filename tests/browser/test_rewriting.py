@@ -106,7 +106,7 @@ def test_a_proposal_is_changed_before_it_is_kept_and_another_is_thrown_away(
         "() => { const box = document.querySelector('#rewrite-words textarea');"
         "return box.value.slice(box.selectionStart, box.selectionEnd).trim(); }"
     )
-    page.locator("#rewrite-instruction textarea").fill("shorter")
+    page.locator("#rewrite-instruction textarea").fill("make it rain")
     page.locator("#propose").click()
     expect(page.locator("#rewrite-shown .was p")).to_have_text(word)
     page.locator("#throw-away").click()

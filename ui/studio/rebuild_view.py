@@ -9,6 +9,8 @@ from storyloom.ui.studio.showing import Ticking, Visible
 from storyloom.ui.studio.write_html import notice, status
 from storyloom.ui.studio.writers import Rebuild
 
+_MAKING = "Making the memory again…"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
@@ -43,7 +45,7 @@ def opened(house: House, place: Place) -> View:
 def rebuild(house: House, place: Place) -> View:
     """Begin to make it again, in a thread of the server."""
     begun = house.writers.rebuild(house.studio, place.story_id, place.strand_id)
-    return replace(_shown(house, place, begun), status=_how_far(begun), notice="")
+    return replace(_shown(house, place, begun), status=status(_MAKING), notice="")
 
 
 def look(house: House, place: Place, making: str) -> View:
@@ -86,7 +88,7 @@ def _shown(house: House, place: Place, at_work: Rebuild | None) -> View:
 def _how_far(at_work: Rebuild) -> str:
     if at_work.count[2]:
         return stale_html.rebuilding(*at_work.count)
-    return status("Making the memory again…")
+    return status(_MAKING)
 
 
 def _told(made: Rebuilt) -> str:

@@ -65,7 +65,7 @@ def build(start: gr.Button) -> Parts:
     """Lay the form out."""
     made: dict[str, Any] = {"start": start, "asked": gr.State(Asked())}
     with gr.Column(elem_id="rewriting", visible=False) as made["box"]:
-        made["words"] = gr.Textbox(label="Words", lines=8, max_lines=20, elem_id="rewrite-words")
+        made["words"] = gr.Textbox(label="Words", lines=4, max_lines=20, elem_id="rewrite-words")
         made["meant"] = gr.HTML(rewrite_html.meant(), elem_id="rewrite-meant", js_on_load=_MEANT)
         made["note"] = gr.HTML()
         made["instruction"] = gr.Textbox(
