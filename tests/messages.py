@@ -1,6 +1,7 @@
 """The studio's messages, and its translations brought up to date: ``make messages``."""
 
 import ast
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -70,10 +71,15 @@ def _says(node: ast.AST) -> TypeGuard[ast.Call]:
 
 
 def _on_components() -> Iterator[str]:
-    for component in build().page.config["components"]:
+    for component in asyncio.run(_page())["components"]:
         for name in messages_of(component):
             value: Any = component["props"][name]
             yield from [value] if isinstance(value, str) else (read for read, _ in value)
+
+
+async def _page() -> Any:
+    """The page as Gradio describes it, made where a loop runs: Gradio leaves one open where none does."""
+    return build().page.config
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """What a handler says reaches the components that it names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import gradio as gr
 import pytest
@@ -37,12 +37,12 @@ class View:
 
 class Visitor:
     username = None
-    headers: ClassVar[dict[str, str]] = {}
+    headers: Mapping[str, str] = {}
 
 
 @pytest.fixture
 def frame() -> Frame:
-    names: Any = {name: f"the page's {name}" for name in ("place", "notice", "status", "strands", "tabs")}
+    names: Any = {name: f"the page's {name}" for name in ("place", "notice", "status", "tabs")}
     return Frame(**names)
 
 
