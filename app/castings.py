@@ -12,7 +12,7 @@ from storyloom.app.agents.one_call import OneCall
 from storyloom.app.agents.planner import Planner
 from storyloom.app.agents.rewriter import Rewriter
 from storyloom.app.agents.writer import Writer
-from storyloom.app.profiles import profile_for
+from storyloom.app.profiles import Profile, profile_for
 from storyloom.app.recurrence import Cast
 from storyloom.app.templates import Templates
 from storyloom.memory.errors import StoryloomError, UnsupportedRequest
@@ -110,6 +110,14 @@ class Castings:
             InvalidSetting, ModelUnavailable: as ``cast``.
         """
         return self.model(self._writers(spec))
+
+    def profile(self, spec: str | None = None) -> Profile:
+        """How the writer's model is used, where ``spec`` or the setting names it.
+
+        Raises:
+            InvalidSetting, ModelUnavailable: as ``cast``.
+        """
+        return profile_for(self.writer(spec), self._profile)
 
     def _writers(self, spec: str | None) -> str:
         return self._others.get("writer") or spec or self._writer

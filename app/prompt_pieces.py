@@ -39,19 +39,24 @@ def pieces(records: Sequence[SlotRecord], weaving: Weaving, templates: Templates
     Raises:
         InvalidSetting: the template was a user's own, and what it includes is gone.
     """
-    marked = [replace(record, text=_marked(place, record.text)) for place, record in enumerate(records)]
-    found = tuple(_split(readable(rebuild(marked, weaving, templates))))
+    marks = [replace(record, text=marked(place, record.text)) for place, record in enumerate(records)]
+    found = split(readable(rebuild(marks, weaving, templates)))
     whole = readable(rebuild(records, weaving, templates))
     return found if "".join(piece.text for piece in found) == whole else None
 
 
-def _marked(place: int, text: str) -> str:
+def marked(place: int, text: str) -> str:
     """The text with marks around it; white space at its edges, which a template may trim, stays outside."""
     core = text.strip()
     if not core:
         return text
     begin = text.index(core)
     return f"{text[:begin]}{_BEGIN}{place}{_AFTER_PLACE}{core}{_END}{text[begin + len(core) :]}"
+
+
+def split(text: str) -> tuple[Piece, ...]:
+    """The pieces of a text that ``marked`` texts stand in."""
+    return tuple(_split(text))
 
 
 def _split(text: str) -> Iterable[Piece]:

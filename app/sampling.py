@@ -13,6 +13,7 @@ from storyloom.memory.story import Story
 
 SAMPLING: Final = "sampling"  # a story's setting
 _NAMES = {field.name: field.type for field in fields(Sampling)}
+FIELDS: Final = tuple(_NAMES)
 # Every number is 0 or more; the largest that each may be, where it isn't the usual one.
 _LARGEST = 1_000_000
 _MOST = {

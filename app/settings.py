@@ -87,6 +87,11 @@ class Settings(BaseSettings):
         return self.home / "templates"
 
     @property
+    def presets_dir(self) -> Path:
+        """Where people's own presets of sampling live."""
+        return self.home / "presets"
+
+    @property
     def trash_dir(self) -> Path:
         """Where deleted stories are kept as files."""
         return self.home / "trash"

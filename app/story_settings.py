@@ -17,6 +17,7 @@ from storyloom.app.given_text import (
     optional,
     required,
 )
+from storyloom.app.sampling import FIELDS, SAMPLING, checked_sampling, sampling_of
 from storyloom.app.shelf import Shelf, revision
 from storyloom.app.stale_pages import later_pages
 from storyloom.memory.errors import InvalidSetting
@@ -46,6 +47,8 @@ _KINDS: dict[str, Any] = {
     APPROVE_MEMORY: bool,
     **{f"{group}.{each.name}": each.type for group, kind in _GROUPS.items() for each in fields(kind)},
 }
+# The writer's sampling, whole or by one of its fields.
+_SAMPLINGS = (SAMPLING, *(f"{SAMPLING}.{name}" for name in FIELDS))
 # Every number is 0 or more; the largest that each may be, where it isn't the usual one.
 _LARGEST = 1_000_000
 _MOST = {
@@ -105,6 +108,7 @@ class StorySettings:
 
     def _all(self, story: Story) -> dict[str, Any]:
         groups: dict[str, Any] = {RECALL: rule_of(story, self._rule), LORE: lore_settings(story)}
+        sampling = sampling_of(story)
         return {
             **{name: getattr(story, name) for name in _TEXTS},
             WEAVER: strategy_of(story.settings).name,
@@ -115,6 +119,7 @@ class StorySettings:
                 for group, kind in groups.items()
                 for name, value in asdict(kind).items()
             },
+            **{f"{SAMPLING}.{name}": sampling.get(name) for name in FIELDS},
         }
 
 
@@ -214,13 +219,32 @@ def _read(name: str, value: str) -> Any:
     """
     if name in _TEXTS:
         return _TEXTS[name](value)
-    if name != WEAVER and name not in _KINDS:
-        raise InvalidSetting(
-            f"A story has no setting {name[:40]!r}. There are {', '.join([*_TEXTS, WEAVER, *_KINDS])}."
-        )
+    if name != WEAVER and name not in _KINDS and name not in _SAMPLINGS:
+        known = [*_TEXTS, WEAVER, *_KINDS, *_SAMPLINGS]
+        raise InvalidSetting(f"A story has no setting {name[:40]!r}. There are {', '.join(known)}.")
     if not value:
         return None
+    if name in _SAMPLINGS:
+        return _sampling(name, value)
     return strategy_of({WEAVER: value}).name if name == WEAVER else _checked(name, value)
+
+
+def _sampling(name: str, value: str) -> Any:
+    """A field of the writer's sampling, or the whole of it as a JSON object; what it leaves out is unset."""
+    try:
+        said = json.loads(value)
+    except (ValueError, RecursionError):
+        said = value
+    field = name.partition(".")[2]
+    if field:
+        return checked_sampling({field: said})[field]
+    if not isinstance(said, dict):
+        raise InvalidSetting(
+            f"{value[:40]!r} can't be a story's sampling. Give one value, such as "
+            f"{SAMPLING}.temperature=0.7, "
+            f'or all of them as JSON, such as {SAMPLING}=\'{{"temperature": 0.7, "min_p": 0.1}}\'.'
+        )
+    return checked_sampling(said) or None
 
 
 def _checked(name: str, value: Any) -> Any:

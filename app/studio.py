@@ -18,6 +18,7 @@ from storyloom.app.influence import Influence
 from storyloom.app.inspecting import Inspecting
 from storyloom.app.lore_shelf import LoreShelf
 from storyloom.app.manuscripts import add_manuscript
+from storyloom.app.presets import Presets
 from storyloom.app.profiles import Profile
 from storyloom.app.rebuilding import Rebuilding
 from storyloom.app.recurrence import Recurrence, Wish, derived_seed
@@ -25,8 +26,10 @@ from storyloom.app.remembering import Remembering
 from storyloom.app.rewriting import Rewriting
 from storyloom.app.sampling import sampling_of
 from storyloom.app.shelf import Shelf, new_id
+from storyloom.app.story_sampling import StorySampling
 from storyloom.app.story_settings import StorySettings
 from storyloom.app.strands import Strands
+from storyloom.app.template_editing import TemplateEditing
 from storyloom.app.versions import Versions
 from storyloom.memory.errors import InvalidText
 from storyloom.memory.neural import NeuralState
@@ -53,6 +56,8 @@ class Studio:
         embedding: makes missing vectors.
         language: language of stories that name none.
         trash: folder where deleted stories are kept as files.
+        presets: folder where owners' presets of sampling are kept.
+        is_guest: one of several users of a server, who can't change what all of them share.
 
     Attributes:
         remembering: short-term memory and the search of the past.
@@ -62,6 +67,9 @@ class Studio:
         inspecting: how a paragraph was made, and what the paragraphs cost.
         strands: a story's strands as a tree, side by side, by name, and in the archive.
         settings: a story's own settings.
+        presets: the owner's presets of sampling, ours among them.
+        sampling: how a story's writer draws.
+        templates: the prompts' templates, read and changed.
         lore: its lore and characters.
         drafts: stories before their first paragraph.
         versions: other paragraphs in a paragraph's place.
@@ -77,6 +85,8 @@ class Studio:
         embedding: Embedding,
         language: str,
         trash: Path,
+        presets: Path,
+        is_guest: bool = False,
     ) -> None:
         self._shelf = shelf
         self._database = shelf.database
@@ -85,11 +95,15 @@ class Studio:
         self._embedding = embedding
         self._language = language
         self._trash = trash
+        self._presets = presets
         self.remembering = Remembering(shelf, recurrence.recalling, embedding)
         self.editing = Editing(shelf)
         self.versions = Versions(shelf)
         self.rewriting = Rewriting(shelf, castings)
         self.settings = StorySettings(shelf, recurrence.recalling.rule)
+        self.presets = Presets(presets, shelf.owner)
+        self.sampling = StorySampling(shelf, castings, self.settings, self.presets)
+        self.templates = TemplateEditing(shelf, castings.templates, is_refused=is_guest)
         self.lore = LoreShelf(shelf, recurrence.lore)
         self.drafts = Drafts(shelf, castings, self.settings, self.begin)
         self.rebuilding = Rebuilding(shelf, castings, embedding, recurrence.neural)
@@ -106,6 +120,8 @@ class Studio:
             embedding=self._embedding,
             language=self._language,
             trash=self._trash,
+            presets=self._presets,
+            is_guest=True,
         )
 
     @property
@@ -256,7 +272,7 @@ class Studio:
             InvalidSetting: the SPEC is malformed.
             ModelUnavailable: the model can't be loaded.
         """
-        return self._castings.cast(model).profile
+        return self._castings.profile(model)
 
     def provenance(self, reference: str, depth: int, strand: str | None = None) -> Provenance:
         """What went into the step at ``depth``: the writer's slots and every agent's call."""

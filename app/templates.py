@@ -5,10 +5,11 @@ Story, lore and memory text are values of a template, never its source.
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import FileSystemLoader, PackageLoader, StrictUndefined, TemplateError
+from jinja2 import FileSystemLoader, PackageLoader, StrictUndefined, TemplateError, TemplateSyntaxError
 from jinja2.loaders import ChoiceLoader
 from jinja2.meta import find_undeclared_variables
 from jinja2.nodes import Extends, FromImport, Import, Include
@@ -21,6 +22,7 @@ from storyloom.memory.generation import Message, Role
 # further templates' business.
 _TURN_NAMES: tuple[Role, ...] = ("system", "user", "assistant")
 _MARK = "\x1e"
+_SOURCE = "<template>"  # what Jinja2 calls the file of a source that came as a text
 _MOST_COMPILED = 32  # templates kept ready; a step renders each of a dozen many times over
 # What a template can do wrong when it is read or run: its syntax, its encoding, its arithmetic, a
 # value that isn't there, a loop beyond the sandbox's bound.
@@ -36,6 +38,20 @@ _BREAKS = (
 )
 
 
+class BrokenTemplate(InvalidSetting):
+    """A template that can't be used.
+
+    Attributes:
+        why: the reason, without a full stop.
+        line: the line of its source where it breaks; None where no line is to blame.
+    """
+
+    def __init__(self, told: str, why: str, line: int | None) -> None:
+        super().__init__(told)
+        self.why = why
+        self.line = line
+
+
 class Templates:
     """Renders a template's chat turns.
 
@@ -43,16 +59,20 @@ class Templates:
 
     Args:
         overrides: folder whose files replace ours of the same name; it need not exist.
+
+    Attributes:
+        overrides: that folder.
     """
 
     def __init__(self, overrides: Path) -> None:
-        self._overrides = overrides
+        self.overrides = overrides
         self._environment = ImmutableSandboxedEnvironment(
             loader=ChoiceLoader([FileSystemLoader(overrides), PackageLoader("storyloom.app", "prompts")]),
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
             autoescape=False,  # prompts are plain text
+            cache_size=0,  # a file of ours that another takes in would hide a person's own that came later
         )
         self._environment.globals["turn"] = _turn
         self._compiled = lru_cache(maxsize=_MOST_COMPILED)(self._environment.from_string)
@@ -71,7 +91,24 @@ class Templates:
         Raises:
             InvalidSetting: a user's own template is broken.
         """
-        return self._render(name, self.source(name), values).strip()
+        return self.plain(name, self.source(name), values)
+
+    def plain(self, name: str, source: str, values: Mapping[str, Any]) -> str:
+        """The text of a template's source without turns; ``name`` is for errors.
+
+        Raises:
+            BrokenTemplate: the source is broken.
+        """
+        return self._render(name, source, values).strip()
+
+    def names(self) -> tuple[str, ...]:
+        """Every template there is, by name."""
+        found = (path.name for path in files("storyloom.app.prompts").iterdir())
+        return tuple(sorted(name.removesuffix(".j2") for name in found if name.endswith(".j2")))
+
+    def ours(self, name: str) -> str:
+        """The source of the template that comes with Storyloom."""
+        return files("storyloom.app.prompts").joinpath(f"{name}.j2").read_text(encoding="utf-8")
 
     def source(self, name: str) -> str:
         """The source of template ``name``, a user's own file before ours.
@@ -83,7 +120,7 @@ class Templates:
             assert self._environment.loader is not None
             return self._environment.loader.get_source(self._environment, f"{name}.j2")[0]
         except _BREAKS as error:
-            raise self._broken(name, str(error) or type(error).__name__) from error
+            raise self._broken(name, str(error) or type(error).__name__, _line(error)) from error
 
     def reads(self, name: str, source: str) -> frozenset[str] | None:
         """The variables that a template's source asks for; None when it takes in others that may ask too.
@@ -94,7 +131,7 @@ class Templates:
         try:
             tree = self._environment.parse(source)
         except _BREAKS as error:
-            raise self._broken(name, str(error) or type(error).__name__) from error
+            raise self._broken(name, str(error) or type(error).__name__, _line(error)) from error
         if any(True for _ in tree.find_all((Include, Extends, Import, FromImport))):
             return None
         return frozenset(find_undeclared_variables(tree))
@@ -115,13 +152,28 @@ class Templates:
         try:
             return self._compiled(source).render(**values)
         except _BREAKS as error:
-            raise self._broken(name, str(error) or type(error).__name__) from error
+            raise self._broken(name, str(error) or type(error).__name__, _line(error)) from error
 
-    def _broken(self, name: str, why: str) -> InvalidSetting:
-        return InvalidSetting(
-            f"The prompt template {name}.j2 can't be used: {why.rstrip('.')}. "
-            f"Mend or remove your own copy in {self._overrides}."
+    def _broken(self, name: str, why: str, line: int | None = None) -> BrokenTemplate:
+        why = why.rstrip(".")
+        place = "" if line is None else f"line {line}: "
+        told = (
+            f"The prompt template {name}.j2 can't be used: {place}{why}. "
+            f"Mend or remove your own copy in {self.overrides}."
         )
+        return BrokenTemplate(told, why, line)
+
+
+def _line(error: BaseException) -> int | None:
+    """The line of a template's source that an error comes from."""
+    if isinstance(error, TemplateSyntaxError):
+        return error.lineno
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == _SOURCE:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
 
 
 def _turn(role: str, caller: Any) -> str:

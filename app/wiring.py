@@ -55,6 +55,7 @@ def open_works(settings: Settings) -> Iterator[tuple[Shelf, Studio]]:
                 embedding=embedding,
                 language=settings.language,
                 trash=settings.trash_dir,
+                presets=settings.presets_dir,
             )
             yield shelf, studio
         finally:

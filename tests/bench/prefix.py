@@ -95,6 +95,7 @@ def record(path: Path, folder: Path, steps: int) -> tuple[Recorder, int]:
         embedding=Embedding(database, embedder),
         language="en",
         trash=folder / "trash",
+        presets=folder / "presets",
     )
     story = studio.begin(Beginning(premise=PREMISE, seed=1), Listener()).story
     before = len(model.requests)

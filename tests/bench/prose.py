@@ -230,6 +230,7 @@ def _studio(model: Recorder, embedder: Embedder, database: Database, folder: Pat
         embedding=Embedding(database, embedder),
         language="en",
         trash=folder / "trash",
+        presets=folder / "presets",
     )
 
 

@@ -107,6 +107,7 @@ def written(path: Path, folder: Path, stories: int, paragraphs: int) -> tuple[li
         embedding=embedding,
         language="en",
         trash=folder / "trash",
+        presets=folder / "presets",
     )
 
     def write(number: int) -> None:

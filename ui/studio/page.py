@@ -23,6 +23,7 @@ from storyloom.ui.studio import (
     plans_view,
     play_tab,
     rewrite_panel,
+    sampling_panel,
     write_html,
     write_tab,
     write_view,
@@ -86,6 +87,7 @@ class Parts:
     strands: gr.Dropdown
     paragraph: paragraph_panel.Parts
     rewriting: rewrite_panel.Parts
+    sampling: sampling_panel.Parts
     edits: edits_bar.Parts
     about: gr.HTML
     # Places that come and go.
@@ -175,6 +177,7 @@ def connect(parts: Parts, houses: Houses) -> None:
         paragraph_panel.connect(parts.paragraph, others, parts.text)
         rewrite_panel.connect(parts.rewriting, others, parts.paragraph.depth)
         edits_bar.connect(parts.edits, others)
+        sampling_panel.connect(parts.sampling, others)
         for modules, made, shared in ((HOME_TABS, parts.home_others, at_home), (TABS, parts.others, others)):
             for module, (tab, own) in zip(modules, made, strict=True):
                 module.connect(own, shared, tab)
@@ -182,17 +185,9 @@ def connect(parts: Parts, houses: Houses) -> None:
 
 # What isn't a component that the Write tab's handlers show by itself.
 _GROUPS = (
-    "page",
-    "home",
-    "stories",
-    "home_others",
-    "others",
-    "plans",
-    "drafts",
-    "paragraph",
-    "rewriting",
-    "edits",
-)
+    "page", "home", "stories", "home_others", "others", "plans", "drafts", "paragraph", "rewriting", "edits",
+    "sampling",
+)  # fmt: skip
 
 
 class _Writing:

@@ -17,6 +17,7 @@ _SHEETS = (
     "paragraph",
     "rewrite",
     "memory",
+    "settings",
 )
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from storyloom.ui.studio import edits_bar, keys, paragraph_panel, plans_panel
+from storyloom.ui.studio import edits_bar, keys, paragraph_panel, plans_panel, sampling_panel
 from storyloom.ui.studio.languages import gettext
 from storyloom.ui.studio.spoken import said
 from storyloom.ui.studio.wiring import PICK
@@ -82,6 +82,7 @@ def _margin(made: dict[str, Any]) -> None:
         made["strands"] = gr.Dropdown(label="Open strand", elem_id="strands", filterable=False)
     with gr.Accordion("The story", open=False, elem_id="about-panel"):
         made["about"] = gr.HTML(elem_id="about")
+    made["sampling"] = sampling_panel.build()
     said(keys.hint, elem_id="keys")
 
 

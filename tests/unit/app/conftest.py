@@ -100,4 +100,5 @@ def open_studio(database: Database, model: TextModel, folder: Path) -> Studio:
         embedding=Embedding(database, embedder),
         language="en",
         trash=folder / "trash",
+        presets=folder / "presets",
     )

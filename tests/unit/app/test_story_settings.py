@@ -1,5 +1,6 @@
 """A story's own settings: every name, what it may be, and that it does something."""
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -36,6 +37,13 @@ OTHERS = {
     "recall.alike": "0.5",
     "lore.budget": "0.5",
     "lore.likeness": "0.25",
+    "sampling.top_p": "0.5",
+    "sampling.min_p": "0.5",
+    "sampling.typical_p": "0.5",
+    "sampling.dry_breakers": '["."]',
+    "sampling.xtc_probability": "0.5",
+    "sampling.xtc_threshold": "0.5",
+    "sampling.mirostat": "2",
 }
 
 
@@ -55,7 +63,8 @@ def test_every_setting_is_shown_and_can_be_set_undone_and_unset(studio: Studio, 
         changed = studio.settings.change(story, {name: value})
         assert changed == studio.settings.of(story) == {**defaults, name: changed[name]}
         assert changed[name] != default
-        assert str(changed[name]).lower().removesuffix(".0") == value.lower()
+        shown = changed[name] if isinstance(changed[name], str) else json.dumps(changed[name])
+        assert shown.lower().removesuffix(".0") == value.lower()
         studio.editing.undo(story)
         assert studio.settings.of(story) == defaults
         studio.editing.undo(story)
@@ -99,6 +108,13 @@ def test_every_setting_is_shown_and_can_be_set_undone_and_unset(studio: Studio, 
         ("language", "English, please"),
         ("title", "x" * 301),
         ("premise", " \n"),
+        ("sampling", "warm"),
+        ("sampling.", "1"),
+        ("sampling.heat", "1"),
+        ("sampling.temperature", "11"),
+        ("sampling.top_k", "1.5"),
+        ("sampling.mirostat", "3"),
+        ("sampling.dry_breakers", "."),
     ],
 )
 def test_wrong_names_and_values_are_refused_and_nothing_changes(

@@ -39,6 +39,7 @@ def house(tmp_path: Path) -> Iterator[House]:
         embedding=Embedding(database, embedder),
         language="en",
         trash=tmp_path / "trash",
+        presets=tmp_path / "presets",
     )
     writers = Writers()
     yield House(studio, writers)

@@ -1,0 +1,101 @@
+"""The templates' editor as HTML; everything that a person or a model wrote is escaped here."""
+
+from collections.abc import Collection, Iterable
+from difflib import unified_diff
+from html import escape
+
+from storyloom.app.template_editing import PURPOSES, Listed, Opened, Preview
+from storyloom.app.template_values import Turn
+from storyloom.ui.studio.inspect_html import legend
+from storyloom.ui.studio.slots import slot_class, slot_title
+
+_ROLES = {"system": "System", "user": "User", "assistant": "Assistant"}
+_LINES = "The lines, one of which is taken each time"
+_CONTEXT_LINES = 2
+_KINDS = {"+": "added", "-": "gone", "@": "place"}
+
+
+def listing(found: Iterable[Listed], opened: str, unsaved: Collection[str]) -> str:
+    """Every template, what it is for, and whose text is used."""
+    return f"<ul>{''.join(_listed(one, one.name == opened, one.name in unsaved) for one in found)}</ul>"
+
+
+def heading(opened: Opened, *, is_unsaved: bool) -> str:
+    """Which template is open, and whose text is used."""
+    whose = "Your text is used." if opened.is_own else "Ours is used."
+    unsaved = " What stands in the box isn’t saved yet." if is_unsaved else ""
+    return (
+        f'<h3><code>{escape(opened.name)}</code></h3><p class="quiet">{escape(PURPOSES[opened.name])} '
+        f"{whose}{unsaved}</p>"
+    )
+
+
+def difference(ours: str, source: str) -> str:
+    """The lines in which a text differs from ours."""
+    lines = list(unified_diff(ours.splitlines(), source.splitlines(), lineterm="", n=_CONTEXT_LINES))[2:]
+    if not lines:
+        return '<p class="quiet">There is none: it is ours, word for word.</p>'
+    rows = "".join(f'<span class="{_KINDS.get(line[:1], "same")}">{escape(line)}</span>' for line in lines)
+    return (
+        '<p class="quiet">Lines with + are in the box alone, lines with − in ours alone.</p>'
+        f'<pre class="difference" tabindex="0" aria-label="The difference to ours">{rows}</pre>'
+    )
+
+
+def preview(found: Preview) -> str:
+    """The turns as a model reads them, each with its role; what comes from the story is coloured by slot."""
+    whose = (
+        f"With the values of “{found.title}”, the story that was touched last."
+        if found.title
+        else "With a sample’s values, for no story has a paragraph yet."
+    )
+    slots = found.rendered.slots
+    used = {
+        slots[piece.place]
+        for turn in found.rendered.turns
+        for piece in turn.pieces
+        if piece.place is not None
+    }
+    unread = ", ".join(slot_title(name) for name in found.unread)
+    missing = f'<p class="quiet">Unlike ours it never asks for: {escape(unread)}.</p>' if unread else ""
+    turns = "".join(_turn(turn, slots) for turn in found.rendered.turns)
+    colours = legend((slot for slot in slots if slot in used), "the template’s own words")
+    return f'<p class="quiet">{escape(whose)}</p>{missing}{colours}{turns}'
+
+
+def broken(why: str) -> str:
+    """Why a text can't be previewed or saved."""
+    return f'<p role="alert">{escape(why)}</p>'
+
+
+def told(text: str, *, can_put_back: bool = False) -> str:
+    """What was done, with a button for the edit that made way."""
+    back = ' <button type="button" data-pick="put-back">Put my edit back</button>' if can_put_back else ""
+    return f'<p role="status">{escape(text)}{back}</p>'
+
+
+def _listed(one: Listed, is_open: bool, is_unsaved: bool) -> str:
+    state = "yours" if one.is_own else "ours"
+    mark = " aria-current=true" if is_open else ""
+    unsaved = '<span class="unsaved">not saved yet</span>' if is_unsaved else ""
+    return (
+        f'<li><button type="button" data-pick="open" data-name="{escape(one.name)}"{mark}>'
+        f'<code>{escape(one.name)}</code></button><span class="{state}">{state}</span>{unsaved}'
+        f'<p class="quiet">{escape(one.purpose)}</p></li>'
+    )
+
+
+def _turn(turn: Turn, slots: tuple[str, ...]) -> str:
+    body = "".join(
+        escape(piece.text) if piece.place is None else _mark(piece.text, slots[piece.place])
+        for piece in turn.pieces
+    )
+    role = turn.role or "lines"
+    return (
+        f'<section class="turn {role}"><h4>{_ROLES.get(role, _LINES)}</h4>'
+        f'<pre tabindex="0" dir="auto">{body}</pre></section>'
+    )
+
+
+def _mark(text: str, slot: str) -> str:
+    return f'<mark class="{slot_class(slot)}" title="{escape(slot_title(slot))}">{escape(text)}</mark>'
