@@ -52,7 +52,7 @@ LEARN = Plan(
     seed=0,
 )
 ADAPT = Plan(
-    tokens=1_000_000,
+    tokens=200_000,
     lengths=(512,),
     rows=8,
     learning_rate=2e-3,

@@ -10,10 +10,9 @@ from typing import Literal
 from storyloom.app.versions import Alternative
 from storyloom.memory.errors import InvalidText
 from storyloom.ui.studio import paragraph_html, rebuild_view, write_html
+from storyloom.ui.studio.languages import gettext
 from storyloom.ui.studio.place import House, Place, refuse_while_writing
 from storyloom.ui.studio.showing import Choices, Enabled, Labelled, Ticking, Unfolded, Visible
-
-_STAYS = "The strand before it stays as it was."
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,8 @@ def look_into(house: House, place: Place, depth: int | None) -> View:
 def branch(house: House, place: Place, depth: int | None) -> View:
     """Open a new strand that keeps everything up to a paragraph."""
     strand = house.studio.branch(place.story_id, depth or 0, place.strand_id)
-    return _on(place, strand.id, 0, f"A new strand, the same up to paragraph {depth}.")
+    told = gettext("A new strand, the same up to paragraph {depth}.", depth=depth)
+    return _on(place, strand.id, 0, told)
 
 
 def earlier_version(house: House, place: Place, depth: int | None) -> View:
@@ -144,9 +144,9 @@ def edit(house: House, place: Place, depth: int | None, form: Form, words: str) 
         form=Form("edit", step.strand_id, step.depth, step.paragraph),
         form_box=Visible(True),
         form_note=paragraph_html.shared(step.depth, shown.sharing),
-        words=Labelled(step.paragraph, f"Paragraph {step.depth}"),
+        words=Labelled(step.paragraph, gettext("Paragraph {depth}", depth=step.depth)),
         cuts_box=Visible(False),
-        save="Save",
+        save=gettext("Save"),
         notice="",
     )
 
@@ -158,10 +158,12 @@ def insert(house: House, place: Place, depth: int | None, form: Form, words: str
     return View(
         form=Form("insert", place.strand_id, step.depth),
         form_box=Visible(True),
-        form_note=paragraph_html.kept("It will stand there"),
-        words=Labelled("", f"A new paragraph before {step.depth}"),
+        form_note=paragraph_html.note(
+            gettext("It will stand there on a new strand; this one stays as it is.")
+        ),
+        words=Labelled("", gettext("A new paragraph before {depth}", depth=step.depth)),
         cuts_box=Visible(False),
-        save="Insert",
+        save=gettext("Insert"),
         notice="",
     )
 
@@ -172,15 +174,19 @@ def split(house: House, place: Place, depth: int | None, form: Form, words: str)
     at = depth or 0
     cuts = house.studio.versions.cuts(place.story_id, at, place.strand_id)
     if not cuts:
-        raise InvalidText(f"Paragraph {at} is a single sentence, so there is no place to split it.")
+        raise InvalidText(
+            gettext("Paragraph {depth} is a single sentence, so there is no place to split it.", depth=at)
+        )
     return View(
         form=Form("split", place.strand_id, at),
         form_box=Visible(True),
-        form_note=paragraph_html.kept("It will be two paragraphs"),
+        form_note=paragraph_html.note(
+            gettext("It will be two paragraphs on a new strand; this one stays as it is.")
+        ),
         words=Labelled("", "", shown=False),
         cuts_box=Visible(True),
         cut=Choices([(paragraph_html.cut_label(cut.sentence), cut.at) for cut in cuts], cuts[0].at),
-        save="Split",
+        save=gettext("Split"),
         notice="",
     )
 
@@ -191,13 +197,20 @@ def save(house: House, place: Place, form: Form, words: str, cut: int | None) ->
     match form.task:
         case "edit":
             studio.editing.paragraph(story, form.depth, words, form.strand_id)
-            return replace(_CLOSED, notice="", status=write_html.status(f"Paragraph {form.depth} is saved."))
+            saved = gettext("Paragraph {depth} is saved.", depth=form.depth)
+            return replace(_CLOSED, notice="", status=write_html.status(saved))
         case "insert":
             strand = studio.versions.insert(story, form.depth, words, form.strand_id)
-            done = _on(place, strand.id, form.depth, f"Your paragraph {form.depth} is there. {_STAYS}")
+            told = gettext(
+                "Your paragraph {depth} is there. The strand before it stays as it was.", depth=form.depth
+            )
+            done = _on(place, strand.id, form.depth, told)
         case "split":
             strand = studio.versions.split(story, form.depth, cut or 0, form.strand_id)
-            done = _on(place, strand.id, form.depth, f"Paragraph {form.depth} is two now. {_STAYS}")
+            told = gettext(
+                "Paragraph {depth} is two now. The strand before it stays as it was.", depth=form.depth
+            )
+            done = _on(place, strand.id, form.depth, told)
         case _:
             return View()
     return replace(_CLOSED, place=done.place, status=done.status, notice="")
@@ -211,7 +224,10 @@ def cancel(house: House, place: Place) -> View:  # noqa: ARG001  (a handler like
 def remove(house: House, place: Place, depth: int | None) -> View:
     """Open a new strand without a paragraph."""
     strand = house.studio.versions.remove(place.story_id, depth or 0, place.strand_id)
-    return _on(place, strand.id, depth or 0, f"A new strand without paragraph {depth}. {_STAYS}")
+    told = gettext(
+        "A new strand without paragraph {depth}. The strand before it stays as it was.", depth=depth
+    )
+    return _on(place, strand.id, depth or 0, told)
 
 
 def _about(house: House, place: Place, depth: int) -> View:
@@ -240,7 +256,8 @@ def _other_version(house: House, place: Place, depth: int, by: int) -> View:
     at = found.index(_shown(found)) + by
     if not 0 <= at < len(found):
         return View()
-    return _on(place, found[at].strand.id, depth, f"Paragraph {depth}: version {at + 1} of {len(found)}.")
+    told = gettext("Paragraph {depth}: version {number} of {of}.", depth=depth, number=at + 1, of=len(found))
+    return _on(place, found[at].strand.id, depth, told)
 
 
 def _on(place: Place, strand_id: str, picked: int, done: str) -> View:
@@ -256,4 +273,6 @@ def _shown(found: tuple[Alternative, ...]) -> Alternative:
 def _refuse_to_lose(form: Form, words: str) -> None:
     """No form takes the place of words that were typed into another and are nowhere else yet."""
     if form.task in {"edit", "insert"} and words.strip() != form.old.strip():
-        raise InvalidText("There are words in the box that aren't saved. Save them, or press Cancel, first.")
+        raise InvalidText(
+            gettext("There are words in the box that aren't saved. Save them, or press Cancel, first.")
+        )

@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 
 from storyloom.app.rebuilding import Rebuilt
 from storyloom.ui.studio import paragraph_html, stale_html
+from storyloom.ui.studio.languages import gettext, gettext_noop, listed, ngettext
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Ticking, Visible
 from storyloom.ui.studio.write_html import notice, status
 from storyloom.ui.studio.writers import Rebuild
 
-_MAKING = "Making the memory again…"
+_MAKING = gettext_noop("Making the memory again…")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ def opened(house: House, place: Place) -> View:
 def rebuild(house: House, place: Place) -> View:
     """Begin to make it again, in a thread of the server."""
     begun = house.writers.rebuild(house.studio, place.story_id, place.strand_id)
-    return replace(_shown(house, place, begun), status=status(_MAKING), notice="")
+    return replace(_shown(house, place, begun), status=status(gettext(_MAKING)), notice="")
 
 
 def look(house: House, place: Place, making: str) -> View:
@@ -59,9 +60,8 @@ def look(house: House, place: Place, making: str) -> View:
     if found.made is not None:
         return replace(view, status=status(_told(found.made)))
     if found.stopped:
-        return replace(
-            view, status=status("Stopped. What was made again stands; the rest can be made later.")
-        )
+        told = gettext("Stopped. What was made again stands; the rest can be made later.")
+        return replace(view, status=status(told))
     return replace(view, status="", notice=notice(found.message))
 
 
@@ -71,7 +71,7 @@ def stop(house: House, place: Place) -> View:
     if found is None:
         return opened(house, place)
     found.stop()
-    return View(status=status("Stopping…"))
+    return View(status=status(gettext("Stopping…")))
 
 
 def _shown(house: House, place: Place, at_work: Rebuild | None) -> View:
@@ -88,9 +88,10 @@ def _shown(house: House, place: Place, at_work: Rebuild | None) -> View:
 def _how_far(at_work: Rebuild) -> str:
     if at_work.count[2]:
         return stale_html.rebuilding(*at_work.count)
-    return status(_MAKING)
+    return status(gettext(_MAKING))
 
 
 def _told(made: Rebuilt) -> str:
-    notes = f"{made.notes} note{'' if made.notes == 1 else 's'}"
-    return f"The memory is made again: {notes} and {made.pages} page{'' if made.pages == 1 else 's'}."
+    notes = ngettext("{number} note", "{number} notes", made.notes)
+    pages = ngettext("{number} page of memory", "{number} pages of memory", made.pages)
+    return gettext("The memory is made again: {things}.", things=listed([notes, pages]))

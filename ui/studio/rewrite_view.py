@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from storyloom.app.events import Stage
 from storyloom.memory.errors import InvalidText
 from storyloom.ui.studio import paragraph_html, rewrite_html, rewrites, write_html
+from storyloom.ui.studio.languages import gettext, gettext_noop
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.rewrites import Rewrite
 from storyloom.ui.studio.showing import Labelled, Ticking, Visible
 
-_DOING: Mapping[Stage, str] = {"loading": "Waking the model…"}
-_THINKING = "Finding other words…"
-_LABEL = "Paragraph {depth}: mark the words that shall change"
+_DOING: Mapping[Stage, str] = {"loading": gettext_noop("Waking the model…")}
+_THINKING = gettext_noop("Finding other words…")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,9 @@ def open_(
         _at_rest(fresh, ""),
         box=Visible(True),
         note=paragraph_html.shared(step.depth, shown.sharing),
-        words=Labelled(step.paragraph, _LABEL.format(depth=step.depth)),
+        words=Labelled(
+            step.paragraph, gettext("Paragraph {depth}: mark the words that shall change", depth=step.depth)
+        ),
         meant=rewrite_html.meant(),
     )
 
@@ -107,7 +109,9 @@ def again(house: House, place: Place, asked: Asked, words: str, instruction: str
     """Begin to find others for the same words; the instruction may be another by now."""
     before = _proposed(house, asked, words)
     if proposal.strip() != asked.proposed.strip():
-        raise InvalidText("You changed the proposal. Keep it, or throw it away, before you ask again.")
+        raise InvalidText(
+            gettext("You changed the proposal. Keep it, or throw it away, before you ask again.")
+        )
     marked = house.studio.rewriting.mark(
         place.story_id,
         asked.depth,
@@ -125,16 +129,16 @@ def look(house: House, place: Place, asked: Asked) -> View:  # noqa: ARG001  (a 
     if not isinstance(rewrite, Rewrite):
         return replace(_at_rest(asked, ""), box=Visible(bool(asked.strand_id)))
     if not rewrite.done:
-        progress = rewrite.progress
-        return View(shown=rewrite_html.coming(progress.text, _DOING.get(progress.stage, _THINKING)))
+        doing = gettext(_DOING.get(rewrite.progress.stage, _THINKING))
+        return View(shown=rewrite_html.coming(rewrite.progress.text, doing))
     if rewrite.error is not None:
-        told = write_html.status("Stopped. The paragraph is as it was.")
+        told = write_html.status(gettext("Stopped. The paragraph is as it was."))
         return _at_rest(asked, told if rewrite.stopped else write_html.notice(rewrite.message))
     return View(
         asked=replace(asked, proposed=rewrite.words),
         coming=Visible(False),
         shown=rewrite_html.difference(rewrite.marked.passage, rewrite.words),
-        proposal=Labelled(rewrite.words, "Change it before you keep it, if you like"),
+        proposal=Labelled(rewrite.words, gettext("Change it before you keep it, if you like")),
         deciding=Visible(True),
         clock=Ticking(False),
     )
@@ -149,7 +153,7 @@ def stop(house: House, place: Place, asked: Asked) -> View:
 def keep(house: House, place: Place, asked: Asked, words: str, proposal: str) -> View:  # noqa: ARG001
     """Put the proposal, as the person has it now, in the place of the marked words, and close the form."""
     house.studio.rewriting.keep(_proposed(house, asked, words).marked, proposal)
-    done = f"The new words of paragraph {asked.depth} are saved."
+    done = gettext("The new words of paragraph {depth} are saved.", depth=asked.depth)
     return replace(_closed(), status=write_html.status(done))
 
 
@@ -171,7 +175,7 @@ def _begun(asked: Asked, rewrite: Rewrite) -> View:
         asked=replace(asked, rewrite_id=rewrite.id, proposed=""),
         asking=Visible(False),
         coming=Visible(True),
-        shown=rewrite_html.coming("", _THINKING),
+        shown=rewrite_html.coming("", gettext(_THINKING)),
         proposal=Labelled("", "", shown=False),
         deciding=Visible(False),
         clock=Ticking(True),
@@ -200,11 +204,13 @@ def _proposed(house: House, asked: Asked, words: str) -> Rewrite:
     """The rewriting whose proposal is on the page."""
     rewrite = house.writers.get(asked.rewrite_id)
     if not isinstance(rewrite, Rewrite) or not rewrite.done:
-        raise InvalidText("This proposal is no longer known. Copy its words, and ask for another.")
+        raise InvalidText(gettext("This proposal is no longer known. Copy its words, and ask for another."))
     if words != rewrite.marked.text:
         raise InvalidText(
-            "The words of the paragraph were changed after the proposal was made. "
-            "Throw the proposal away, and ask for another."
+            gettext(
+                "The words of the paragraph were changed after the proposal was made. "
+                "Throw the proposal away, and ask for another."
+            )
         )
     return rewrite
 
@@ -213,7 +219,7 @@ def _refuse_to_lose(asked: Asked, words: str, proposal: str) -> None:
     """No other paragraph takes the place of words that are nowhere else yet."""
     if asked.proposed or proposal.strip() or words.strip() != asked.kept.strip():
         raise InvalidText(
-            "A rewriting is open whose words aren't kept. Keep them, or press Cancel there, first."
+            gettext("A rewriting is open whose words aren't kept. Keep them, or press Cancel there, first.")
         )
 
 

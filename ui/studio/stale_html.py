@@ -94,7 +94,7 @@ def sentences(marks: Iterable[Stale]) -> list[str]:
     for mark in marks:
         groups[mark.cause, mark.part].add(mark.depth)
     return [
-        _SENTENCES[part](len(depths), _runs(sorted(depths)), because(cause))
+        _SENTENCES[part](len(depths), runs(sorted(depths)), because(cause))
         for (cause, part), depths in sorted(groups.items(), key=lambda group: min(group[1]))
     ]
 
@@ -111,20 +111,20 @@ def _of_states(states: Sequence[NeuralState]) -> list[str]:
             "paragraph that was edited since.",
             len(depths),
             model=states[0].model,
-            paragraphs=_runs(depths),
+            paragraphs=runs(depths),
         )
     ]
 
 
-def _runs(depths: Sequence[int]) -> str:
+def runs(depths: Sequence[int]) -> str:
     """Numbers as a person would list them: 2, 4 to 9 and 12."""
-    runs: list[list[int]] = []
+    found: list[list[int]] = []
     for depth in depths:
-        if runs and depth == runs[-1][1] + 1:
-            runs[-1][1] = depth
+        if found and depth == found[-1][1] + 1:
+            found[-1][1] = depth
         else:
-            runs.append([depth, depth])
-    return listed([_run(first, last) for first, last in runs])
+            found.append([depth, depth])
+    return listed([_run(first, last) for first, last in found])
 
 
 def _run(first: int, last: int) -> str:
