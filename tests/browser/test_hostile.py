@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from storyloom.ui.studio.form import Field, Kind
 from storyloom.ui.studio.lore_fields import CHARACTER, ENTRY
-from tests.browser.test_memory import box, remembering, unfold
+from tests.browser.test_memory import add_entry, box, remembering, unfold
 from tests.browser.test_page import no_sideways_scroll, story_id, write_on, written
 
 pytestmark = pytest.mark.browser
@@ -104,6 +104,8 @@ def in_memory(page: Page) -> None:
     shows(page.locator("#notes li").first, "page")
     fill_form(page, "lore", ENTRY)
     fill_form(page, "characters", CHARACTER)
+    add_entry(page, hostile("fires"), "firing-text, play-action", hostile("told"))
+    shows(page.locator("#lore-table"), "fires")
     shows(page.locator("#characters-table"), "draft-name-1", "draft-name-2")
     give(page, "note-depth")
     page.locator("#save-note").click()
@@ -114,7 +116,7 @@ def in_memory(page: Page) -> None:
     page.locator("#save-note").click()
     expect(page.locator("#note-told")).to_contain_text("Saved")
     give(page, "firing-text")
-    shows(page.locator("#firing"), "name")
+    shows(page.locator("#firing"), "fires")
     give(page, "query")
     page.locator("#search").click()
     expect(page.locator("#hits li").first).to_be_visible()
@@ -133,7 +135,7 @@ def in_play(page: Page) -> None:
 
 def in_inspect(page: Page) -> None:
     page.get_by_role("tab", name="Inspect").click()
-    inspected = ("style", "draft-premise", "authors-note", "draft-name-1", "page", "content")
+    inspected = ("style", "draft-premise", "authors-note", "draft-name-1", "page", "told")
     shows(page.locator("#inspect"), *inspected)
     unharmed(page)
 

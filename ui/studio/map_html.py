@@ -19,7 +19,7 @@ def tree(branches: Sequence[Branch], open_id: str, hidden: Collection[str] = ())
     known = {branch.strand.id: branch for branch in branches}
     rows = "".join(_row(known[lane.strand_id], lane.strand_id == open_id) for lane in lanes)
     upwards = sorted(lanes, key=lambda lane: lane.strand_id == open_id)  # the open one lies above all
-    drawn = "".join(_lane(lane, deepest, lane.strand_id == open_id) for lane in upwards)
+    drawn = "".join(_lane(lane, deepest, _kind(known[lane.strand_id], open_id)) for lane in upwards)
     return (
         f'<div class="map" style="--rows: {len(lanes)}"><svg viewBox="0 0 {_WIDTH} {len(lanes) * _ROW}" '
         f'preserveAspectRatio="none" aria-hidden="true">{drawn}</svg><ol>{rows}</ol></div>'
@@ -73,14 +73,21 @@ def _row(branch: Branch, is_open: bool) -> str:
     )
 
 
-def _lane(lane: Lane, deepest: int, is_open: bool) -> str:
+def _kind(branch: Branch, open_id: str) -> str:
+    """The style sheet's class of a strand's line."""
+    if branch.strand.id == open_id:
+        return "open"
+    return "archived" if branch.strand.archived else ""
+
+
+def _lane(lane: Lane, deepest: int, kind: str) -> str:
     """The way down from the strand that it leaves, its own line, and a dot at its end."""
     middle = lane.row * _ROW + _ROW // 2
     start, end = (round(depth / deepest * _WIDTH, 1) for depth in (lane.start, lane.end))
     above = "" if lane.parent is None else f"M{start:g} {lane.parent * _ROW + _ROW // 2}V{middle}"
-    kind = ' class="open"' if is_open else ""
+    classed = f' class="{kind}"' if kind else ""
     return (
-        f'<g{kind} data-pick data-strand="{escape(lane.strand_id)}">'
+        f'<g{classed} data-pick data-strand="{escape(lane.strand_id)}">'
         f'<path class="line" d="{above}M{start:g} {middle}H{end:g}"/>'
         f'<path class="end" d="M{end:g} {middle}h0.01"/>'
         f'<path class="hit" d="M{start:g} {middle}H{end:g}"/></g>'

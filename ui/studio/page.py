@@ -293,7 +293,8 @@ def shown(view: View, parts: Parts) -> dict[Any, Any]:
         told.update(changes(view.drafts, parts.drafts))
     if view.strands is not None:
         open_strand = view.place.strand_id if view.place else None
-        told[parts.strands] = gr.update(choices=list(view.strands), value=open_strand or None)
+        listed = gr.update(choices=list(view.strands), value=open_strand or None)
+        told[parts.strands] = {**told.get(parts.strands, {}), **listed}  # whether it can be used stays
     return told or {parts.notice: gr.skip()}
 
 

@@ -35,7 +35,9 @@ def test_what_left_a_hidden_strand_leaves_the_one_before_it() -> None:
     assert "--rows: 3" in html
     assert 'data-strand="late"><path class="line" d="M500 50V150M500 150H1000"/>' in html
     assert 'data-strand="early"><path class="line" d="M250 50V250M250 250H500"/>' in html
-    assert "archived · 3 paragraphs · 1 of its own" in map_html.tree(told, "main")
+    whole = map_html.tree(told, "main")
+    assert "archived · 3 paragraphs · 1 of its own" in whole
+    assert '<g class="archived" data-pick data-strand="side">' in whole
 
 
 def test_a_story_without_a_paragraph_is_a_dot() -> None:

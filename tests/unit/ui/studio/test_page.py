@@ -1,5 +1,5 @@
 import asyncio
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import cast
 
 import pytest
@@ -57,6 +57,9 @@ def test_while_busy_what_changes_the_text_waits(parts: page.Parts) -> None:
 def test_a_strand_is_chosen_among_all(parts: page.Parts) -> None:
     view = View(place=Place("t", "b"), strands=(("Main", "a"), ("Other", "b")))
     assert page.shown(view, parts)[parts.strands]["value"] == "b"
+    for busy in (True, False):  # it waits while a paragraph comes, and can be used again after it
+        shown = page.shown(replace(view, busy=busy), parts)[parts.strands]
+        assert (shown["value"], shown["interactive"]) == ("b", not busy)
 
 
 def test_every_value_of_a_view_has_its_part() -> None:
