@@ -110,7 +110,7 @@ def test_a_paragraph_is_edited_its_memory_made_again_and_the_edit_undone(
     expect(page.locator("#stale")).to_contain_text("noted of paragraph 2 and the memory after paragraph 3")
     page.screenshot(path=shots / "paragraph-stale-1440.png")
     page.locator("#rebuild").click()
-    said(page, "The memory is made again: 1 note")
+    said(page, "Made again: 1 note")
     expect(page.locator("#stale")).to_be_empty()
     page.locator("#undo").click()
     reads(page, *BOOK)

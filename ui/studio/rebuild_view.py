@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from storyloom.app.rebuilding import Rebuilt
 from storyloom.ui.studio import paragraph_html, stale_html
-from storyloom.ui.studio.languages import gettext, gettext_noop, listed, ngettext
+from storyloom.ui.studio.languages import gettext, gettext_noop
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Ticking, Visible
 from storyloom.ui.studio.write_html import notice, status
@@ -58,7 +57,7 @@ def look(house: House, place: Place, making: str) -> View:
         return View(status=_how_far(found))
     view = replace(_shown(house, place, None), ended=found.id)
     if found.made is not None:
-        return replace(view, status=status(_told(found.made)))
+        return replace(view, status=stale_html.rebuilt(found.made))
     if found.stopped:
         told = gettext("Stopped. What was made again stands; the rest can be made later.")
         return replace(view, status=status(told))
@@ -89,9 +88,3 @@ def _how_far(at_work: Rebuild) -> str:
     if at_work.count[2]:
         return stale_html.rebuilding(*at_work.count)
     return status(gettext(_MAKING))
-
-
-def _told(made: Rebuilt) -> str:
-    notes = ngettext("{number} note", "{number} notes", made.notes)
-    pages = ngettext("{number} page of memory", "{number} pages of memory", made.pages)
-    return gettext("The memory is made again: {things}.", things=listed([notes, pages]))
