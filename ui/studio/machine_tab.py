@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from storyloom.ui.studio import machine_html, machine_view, presets_panel, templates_panel
-from storyloom.ui.studio.shade import CHOOSING
+from storyloom.ui.studio import machine_html, machine_view, presets_panel, shade, spoken, templates_panel
+from storyloom.ui.studio.spoken import said
 from storyloom.ui.studio.wiring import Wiring
 
 ID = "machine"
@@ -32,14 +32,16 @@ class Parts:
 
 def build() -> Parts:
     """Lay it out."""
-    gr.HTML(machine_html.shades(), elem_id="shades", js_on_load=CHOOSING)
+    with gr.Row(elem_id="looks"):
+        said(machine_html.shades, elem_id="shades", js_on_load=shade.CHOOSING)
+        said(spoken.choice, elem_id="languages", js_on_load=spoken.CHOOSING)
     models = gr.HTML(elem_id="models")
     presets = presets_panel.build()
     templates = templates_panel.build()
     with gr.Column(elem_id="doctor"):
-        findings = gr.HTML(machine_html.unexamined())
+        findings = said(machine_html.unexamined)
         examine = gr.Button("Look at everything", size="sm", elem_id="examine")
-    gr.HTML(machine_html.keys(), elem_id="keys")
+    said(machine_html.keys, elem_id="keys")
     own = MachineParts(models=models, findings=findings, examine=examine)
     return Parts(own=own, presets=presets, templates=templates)
 

@@ -10,6 +10,7 @@ from storyloom.app.settings import Settings, load_settings
 from storyloom.memory.errors import StoryloomError
 from storyloom.ui.studio import machine_html, write_html
 from storyloom.ui.studio.file_names import bare
+from storyloom.ui.studio.languages import gettext
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Enabled
 
@@ -38,7 +39,7 @@ def opened(house: House, _place: Place) -> View:
 
 def examining(_house: House, _place: Place) -> View:
     """Everything is looked at: it takes a while."""
-    return View(findings=write_html.status("Looking…"), examine=Enabled(False), notice="")
+    return View(findings=write_html.status(gettext("Looking…")), examine=Enabled(False), notice="")
 
 
 def examined(house: House, _place: Place) -> View:

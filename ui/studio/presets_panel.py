@@ -7,6 +7,8 @@ from typing import Any
 import gradio as gr
 
 from storyloom.ui.studio import presets_view
+from storyloom.ui.studio.languages import gettext
+from storyloom.ui.studio.spoken import said
 from storyloom.ui.studio.wiring import PICK, Wiring
 
 
@@ -27,10 +29,7 @@ def build() -> Parts:
     """Lay them out."""
     made: dict[str, Any] = {}
     with gr.Column(elem_id="presets-section"):
-        gr.HTML(
-            "<h2>Sampling presets</h2><p class='quiet'>How boldly a paragraph is drawn. Choose one for a "
-            "story on its Write tab, under Sampling; there you keep presets of your own, too.</p>"
-        )
+        said(_heading)
         made["presets"] = gr.HTML(elem_id="presets", js_on_load=PICK)
         made["told"] = gr.HTML(elem_id="presets-told", elem_classes="told", js_on_load=PICK)
         with gr.Column(visible=False, elem_id="preset-form") as made["form"]:
@@ -49,3 +48,11 @@ def connect(parts: Parts, wiring: Wiring, opened: Callable[..., Any]) -> None:
     for event in (parts.rename.click, parts.new_name.submit):
         wiring.on(event, presets_view.rename, parts, parts.renamed, parts.new_name)
     wiring.on(parts.leave.click, presets_view.leave, parts)
+
+
+def _heading() -> str:
+    told = gettext(
+        "How boldly a paragraph is drawn. Choose one for a story on its Write tab, under Sampling; there you "
+        "keep presets of your own, too."
+    )
+    return f'<h2>{gettext("Sampling presets")}</h2><p class="quiet">{told}</p>'

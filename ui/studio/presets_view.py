@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from storyloom.ui.studio import sampling_html
+from storyloom.ui.studio.languages import gettext
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Labelled, Visible
 
@@ -31,23 +32,22 @@ def pick(house: House, _place: Place, picked: Mapping[str, str]) -> View:
     presets = house.studio.presets
     match picked.get("pick"):
         case "rename":
-            label = f"Another name for “{name}”"
+            label = gettext("Another name for “{name}”", name=name)
             return View(form=Visible(True), new_name=Labelled(name, label), renamed=name, told="", notice="")
         case "delete":
             presets.delete(name)
-            return _listed(
-                house, f"“{name}” is deleted. Stories that were drawn by it keep its values.", undo=name
-            )
+            told = gettext("“{name}” is deleted. Stories that were drawn by it keep its values.", name=name)
+            return _listed(house, told, undo=name)
         case "bring-back":
             presets.bring_back(name)
-            return _listed(house, f"“{name}” is back.")
+            return _listed(house, gettext("“{name}” is back.", name=name))
     return View()
 
 
 def rename(house: House, _place: Place, old: str, new: str) -> View:
     """Give a preset the name that was written."""
     preset = house.studio.presets.rename(old, new)
-    return _listed(house, f"“{old}” is “{preset.name}” now.")
+    return _listed(house, gettext("“{old}” is “{new}” now.", old=old, new=preset.name))
 
 
 def leave(_house: House, _place: Place) -> View:

@@ -6,32 +6,48 @@ from typing import Any
 
 from storyloom.app.presets import Preset
 from storyloom.app.story_sampling import Drawn
+from storyloom.ui.studio.languages import gettext, gettext_noop
 
 # As a person reads them; what isn't here is called as the command line calls it.
 TITLES = {
-    "temperature": "Temperature",
+    "temperature": gettext_noop("Temperature"),
     "min_p": "Min-p",
     "top_p": "Top-p",
     "top_k": "Top-k",
     "typical_p": "Typical-p",
-    "repetition_penalty": "Repetition penalty",
-    "repetition_window": "Repetition window",
+    "repetition_penalty": gettext_noop("Repetition penalty"),
+    "repetition_window": gettext_noop("Repetition window"),
     "dry_multiplier": "DRY",
     "xtc_probability": "XTC",
-    "xtc_threshold": "XTC’s threshold",
+    "xtc_threshold": gettext_noop("XTC’s threshold"),
 }
-NO_STORY = '<p class="quiet">The story isn’t there yet: open this again once its first paragraph is.</p>'
+
+
+def no_story() -> str:
+    """Where the story has no name yet."""
+    told = gettext("The story isn’t there yet: open this again once its first paragraph is.")
+    return f'<p class="quiet">{told}</p>'
 
 
 def drawn(found: Drawn, why: str) -> str:
     """What the next paragraph is drawn with, where it comes from, and what its preset is for."""
-    told = why or "Values of this story’s own."
+    told = gettext(why) if why else gettext("Values of this story’s own.")
     rows = "".join(_row(name, value, name in found.own) for name, value in found.values.items())
-    return (
-        f'<p class="quiet">{escape(told)}</p><dl class="facts">{rows}</dl>'
-        f'<p class="quiet">Drawn by <code>{escape(found.model)}</code>; the values in bold are the story’s, '
-        "the others its model’s own.</p>"
+    by = gettext(
+        "Drawn by {model}; the values in bold are the story’s, the others its model’s own.",
+        model=f"<code>{escape(found.model)}</code>",
     )
+    return f'<p class="quiet">{escape(told)}</p><dl class="facts">{rows}</dl><p class="quiet">{by}</p>'
+
+
+def title(name: str) -> str:
+    """What a value is called."""
+    return gettext(TITLES[name]) if name in TITLES else name
+
+
+def called(preset: Preset) -> str:
+    """What a preset is called: a person's own as they named it."""
+    return gettext(preset.name) if preset.is_ours else preset.name
 
 
 def presets(found: Iterable[Preset]) -> str:
@@ -42,7 +58,7 @@ def presets(found: Iterable[Preset]) -> str:
 def told(text: str, undo: str = "") -> str:
     """What was done, with a button that brings a preset of this name back as it was."""
     back = (
-        f' <button type="button" data-pick="bring-back" data-name="{escape(undo)}">Undo</button>'
+        f' <button type="button" data-pick="bring-back" data-name="{escape(undo)}">{gettext("Undo")}</button>'
         if undo
         else ""
     )
@@ -51,14 +67,14 @@ def told(text: str, undo: str = "") -> str:
 
 def _row(name: str, value: Any, is_own: bool) -> str:
     shown = escape(_number(value))
-    return f"<dt>{escape(TITLES.get(name, name))}</dt><dd>{f'<b>{shown}</b>' if is_own else shown}</dd>"
+    return f"<dt>{escape(title(name))}</dt><dd>{f'<b>{shown}</b>' if is_own else shown}</dd>"
 
 
 def _preset(preset: Preset) -> str:
-    name = escape(preset.name)
-    values = _values(preset.values) or "the model’s own values"
+    name = escape(called(preset))
+    values = _values(preset.values) or gettext("the model’s own values")
     buttons = "" if preset.is_ours else _buttons(preset.name)
-    why = escape(preset.why) or "Yours."
+    why = escape(gettext(preset.why)) if preset.why else gettext("Yours.")
     return f'<li><b dir="auto">{name}</b><span>{values}</span><p class="quiet">{why}</p>{buttons}</li>'
 
 
@@ -66,14 +82,12 @@ def _buttons(name: str) -> str:
     return "".join(
         f'<button type="button" data-pick="{what}" data-name="{escape(name)}" '
         f'aria-label="{label} {escape(name)}">{label}</button>'
-        for what, label in (("rename", "Rename"), ("delete", "Delete"))
+        for what, label in (("rename", gettext("Rename")), ("delete", gettext("Delete")))
     )
 
 
 def _values(values: Mapping[str, Any]) -> str:
-    return " · ".join(
-        f"{escape(TITLES.get(name, name))} {escape(_number(value))}" for name, value in values.items()
-    )
+    return " · ".join(f"{escape(title(name))} {escape(_number(value))}" for name, value in values.items())
 
 
 def _number(value: Any) -> str:

@@ -7,10 +7,15 @@ from html import escape
 from storyloom.app.template_editing import PURPOSES, Listed, Opened, Preview
 from storyloom.app.template_values import Turn
 from storyloom.ui.studio.inspect_html import legend
+from storyloom.ui.studio.languages import gettext, gettext_noop, listed
 from storyloom.ui.studio.slots import slot_class, slot_title
 
-_ROLES = {"system": "System", "user": "User", "assistant": "Assistant"}
-_LINES = "The lines, one of which is taken each time"
+_ROLES = {
+    "system": gettext_noop("System"),
+    "user": gettext_noop("User"),
+    "assistant": gettext_noop("Assistant"),
+}
+_LINES = gettext_noop("The lines, one of which is taken each time")
 _CONTEXT_LINES = 2
 _KINDS = {"+": "added", "-": "gone", "@": "place"}
 
@@ -22,32 +27,34 @@ def listing(found: Iterable[Listed], opened: str, unsaved: Collection[str]) -> s
 
 def heading(opened: Opened, *, is_unsaved: bool) -> str:
     """Which template is open, and whose text is used."""
-    whose = "Your text is used." if opened.is_own else "Ours is used."
-    unsaved = " What stands in the box isn’t saved yet." if is_unsaved else ""
-    return (
-        f'<h3><code>{escape(opened.name)}</code></h3><p class="quiet">{escape(PURPOSES[opened.name])} '
-        f"{whose}{unsaved}</p>"
-    )
+    told = [
+        gettext(PURPOSES[opened.name]),
+        gettext("Your text is used.") if opened.is_own else gettext("Ours is used."),
+    ]
+    if is_unsaved:
+        told.append(gettext("What stands in the box isn’t saved yet."))
+    return f'<h3><code>{escape(opened.name)}</code></h3><p class="quiet">{escape(" ".join(told))}</p>'
 
 
 def difference(ours: str, source: str) -> str:
     """The lines in which a text differs from ours."""
     lines = list(unified_diff(ours.splitlines(), source.splitlines(), lineterm="", n=_CONTEXT_LINES))[2:]
     if not lines:
-        return '<p class="quiet">There is none: it is ours, word for word.</p>'
+        return f'<p class="quiet">{gettext("There is none: it is ours, word for word.")}</p>'
     rows = "".join(f'<span class="{_KINDS.get(line[:1], "same")}">{escape(line)}</span>' for line in lines)
+    marks = gettext("Lines with + are in the box alone, lines with − in ours alone.")
+    label = gettext("The difference to ours")
     return (
-        '<p class="quiet">Lines with + are in the box alone, lines with − in ours alone.</p>'
-        f'<pre class="difference" tabindex="0" aria-label="The difference to ours">{rows}</pre>'
+        f'<p class="quiet">{marks}</p><pre class="difference" tabindex="0" aria-label="{label}">{rows}</pre>'
     )
 
 
 def preview(found: Preview) -> str:
     """The turns as a model reads them, each with its role; what comes from the story is coloured by slot."""
     whose = (
-        f"With the values of “{found.title}”, the story that was touched last."
+        gettext("With the values of “{title}”, the story that was touched last.", title=found.title)
         if found.title
-        else "With a sample’s values, for no story has a paragraph yet."
+        else gettext("With a sample’s values, for no story has a paragraph yet.")
     )
     slots = found.rendered.slots
     used = {
@@ -56,10 +63,13 @@ def preview(found: Preview) -> str:
         for piece in turn.pieces
         if piece.place is not None
     }
-    unread = ", ".join(slot_title(name) for name in found.unread)
-    missing = f'<p class="quiet">Unlike ours it never asks for: {escape(unread)}.</p>' if unread else ""
+    missing = ""
+    if found.unread:
+        unread = listed([slot_title(name) for name in found.unread])
+        never = gettext("Unlike ours it never asks for: {things}.", things=unread)
+        missing = f'<p class="quiet">{escape(never)}</p>'
     turns = "".join(_turn(turn, slots) for turn in found.rendered.turns)
-    colours = legend((slot for slot in slots if slot in used), "the template’s own words")
+    colours = legend((slot for slot in slots if slot in used), gettext("the template’s own words"))
     return f'<p class="quiet">{escape(whose)}</p>{missing}{colours}{turns}'
 
 
@@ -70,18 +80,20 @@ def broken(why: str) -> str:
 
 def told(text: str, *, can_put_back: bool = False) -> str:
     """What was done, with a button for the edit that made way."""
-    back = ' <button type="button" data-pick="put-back">Put my edit back</button>' if can_put_back else ""
+    label = gettext("Put my edit back")
+    back = f' <button type="button" data-pick="put-back">{label}</button>' if can_put_back else ""
     return f'<p role="status">{escape(text)}{back}</p>'
 
 
 def _listed(one: Listed, is_open: bool, is_unsaved: bool) -> str:
     state = "yours" if one.is_own else "ours"
+    whose = gettext("yours") if one.is_own else gettext("ours")
     mark = " aria-current=true" if is_open else ""
-    unsaved = '<span class="unsaved">not saved yet</span>' if is_unsaved else ""
+    unsaved = f'<span class="unsaved">{gettext("not saved yet")}</span>' if is_unsaved else ""
     return (
         f'<li><button type="button" data-pick="open" data-name="{escape(one.name)}"{mark}>'
-        f'<code>{escape(one.name)}</code></button><span class="{state}">{state}</span>{unsaved}'
-        f'<p class="quiet">{escape(one.purpose)}</p></li>'
+        f'<code>{escape(one.name)}</code></button><span class="{state}">{whose}</span>{unsaved}'
+        f'<p class="quiet">{escape(gettext(one.purpose))}</p></li>'
     )
 
 
@@ -92,7 +104,7 @@ def _turn(turn: Turn, slots: tuple[str, ...]) -> str:
     )
     role = turn.role or "lines"
     return (
-        f'<section class="turn {role}"><h4>{_ROLES.get(role, _LINES)}</h4>'
+        f'<section class="turn {role}"><h4>{gettext(_ROLES.get(role, _LINES))}</h4>'
         f'<pre tabindex="0" dir="auto">{body}</pre></section>'
     )
 
