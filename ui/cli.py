@@ -297,7 +297,7 @@ def settings(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print or change a story's own settings: author's note, weaver, recall, lore and more."""
+    """Print or change a story's own settings: author's note, weaver, recall, lore, sampling and more."""
     from storyloom.ui import editing
 
     editing.settings(story, changes or [], as_json=as_json)

@@ -90,17 +90,18 @@ def change(house: House, place: Place, *values: float | None) -> View:
 
 def keep(house: House, place: Place, name: str, *values: float | None) -> View:
     """Draw by the values of the dials, and keep what is the story's own of them as a preset."""
-    asked = _asked(house, place, values)
-
-    def change() -> str:
-        drawn = house.studio.sampling.change(place.story_id, asked)
-        preset = house.studio.presets.save(name, drawn.own)
-        return f"“{preset.name}” is kept, and the next paragraph is drawn with it."
-
     if not name.strip():
         return View(notice=notice("Give the preset a name first."))
-    if not house.studio.sampling.own_of(place.story_id, asked):
+    asked = _asked(house, place, values)
+    own = house.studio.sampling.own_of(place.story_id, asked)
+    if not own:
         return View(notice=notice("These are the model’s own values. Move a slider first."))
+
+    def change() -> str:
+        preset = house.studio.presets.save(name, own)
+        house.studio.sampling.change(place.story_id, asked)
+        return f"“{preset.name}” is kept, and the next paragraph is drawn with it."
+
     return replace(_changed(house, place, change), name="")
 
 

@@ -60,7 +60,6 @@ def _text(made: dict[str, Any]) -> None:
         lines=18,
         max_lines=28,
         elem_id="template-source",
-        html_attributes=gr.InputHTMLAttributes(spellcheck=False),
     )
     with gr.Row(elem_classes="actions"):
         made["save"] = gr.Button("Save", size="sm", elem_id="save-template")
@@ -80,8 +79,9 @@ def connect(parts: Parts, wiring: Wiring, opened: Callable[..., Any]) -> None:
     wiring.on(opened, templates_view.opened, parts, *box)
     picked = wiring.on_pick(parts.listing.click, templates_view.pick, parts, *box)
     picked.then(None, js=_TO_EDITOR, **QUIET)
-    # While words are typed each of them is a text too: the last one is what counts.
-    wiring.on(parts.source.input, templates_view.typed, parts, *box, trigger_mode="always_last")
+    # Of a box that was filled from here Gradio swallows the first input, such as a text that is pasted, but
+    # no change. While words are typed each of them is a text too: the last one is what counts.
+    wiring.on(parts.source.change, templates_view.typed, parts, *box, trigger_mode="always_last")
     wiring.on(parts.save.click, templates_view.save, parts, *box)
     wiring.on(parts.back.click, templates_view.back, parts, *box)
     wiring.on(parts.former.input, templates_view.bring_back, parts, *box, parts.former)

@@ -24,12 +24,14 @@ class Box:
         saved: the text that was put into the box as the one that is used.
         unsaved: texts that aren't saved yet, by template.
         before: the text that made way in the box last; empty for none.
+        shown: what stood in the box when something was told last.
     """
 
     name: str = ""
     saved: str = ""
     unsaved: Mapping[str, str] | None = None
     before: str = ""
+    shown: str = ""
 
     def kept(self, source: str) -> "Box":
         """The same, knowing what stands in the box just now."""
@@ -81,12 +83,13 @@ def pick(house: House, _place: Place, picked: Mapping[str, str], box: Box, sourc
 
 
 def typed(house: House, _place: Place, box: Box, source: str) -> View:
-    """The preview of, and the difference to, what stands in the box."""
+    """The preview and the difference of what stands in the box; what was told of another text goes."""
     if not box.name:
         return View()
     opened = house.studio.templates.open(box.name)
     box = box.kept(source)
-    return replace(_rendered(house, opened, source), listing=_listing(house, box), box=box, told="")
+    told = None if source == box.shown else ""
+    return replace(_rendered(house, opened, source), listing=_listing(house, box), box=box, told=told)
 
 
 def save(house: House, _place: Place, box: Box, source: str) -> View:
@@ -94,7 +97,8 @@ def save(house: House, _place: Place, box: Box, source: str) -> View:
     try:
         house.studio.templates.save(box.name, source)
     except InvalidSetting as error:
-        return View(told=templates_html.broken(f"{error} Nothing is saved."), notice="")
+        told = templates_html.broken(f"{error} Nothing is saved.")
+        return View(told=told, box=replace(box, shown=source), notice="")
     view = _open(house, _without(box))
     return replace(view, told=templates_html.told("Saved: the next paragraph is asked for with it."))
 
@@ -123,8 +127,8 @@ def put_back(house: House, _place: Place, picked: Mapping[str, str], box: Box, s
 def _open(house: House, box: Box) -> View:
     """A template, with its unsaved text where there is one."""
     opened = house.studio.templates.open(box.name)
-    box = replace(box, saved=opened.source)
     source = (box.unsaved or {}).get(box.name, opened.source)
+    box = replace(box, saved=opened.source, shown=source)
     dates = [(f"{when:%-d %B %Y, %H:%M:%S} UTC", when.isoformat()) for when in opened.former]
     return replace(
         _rendered(house, opened, source),

@@ -55,6 +55,7 @@ _COLOURS = {
     "checkbox_border_color": "var(--faded)",
     "checkbox_border_color_selected": "var(--accent)",
     "panel_background_fill": "transparent",
+    "slider_color": "var(--accent)",
 }
 
 

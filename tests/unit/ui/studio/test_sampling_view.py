@@ -83,8 +83,10 @@ def test_values_are_kept_as_a_preset(house: House) -> None:
     assert kept.preset is not None
     assert (kept.preset.chosen, kept.name) == (HOSTILE, "")
     assert "<script" not in (kept.told or "") + (kept.now or "")
+    before = house.studio.show(place.story_id).story.settings
     with pytest.raises(InvalidText, match="Wild"):
-        sampling_view.keep(house, place, "Wild", *values)
+        sampling_view.keep(house, place, "Wild", *dials(house, place, temperature=0.3))
+    assert house.studio.show(place.story_id).story.settings == before
     assert sampling_view.choose(house, place, "").notice == ""
     with pytest.raises(InvalidSetting):
         sampling_view.choose(house, place, "Fog")
