@@ -9,6 +9,8 @@ from typing import Any, TypeGuard
 from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po, write_po
 
+from storyloom.app.presets import OURS
+from storyloom.app.template_editing import PURPOSES
 from storyloom.ui.studio.languages import ENGLISH, LANGUAGES
 from storyloom.ui.studio.page import build
 from storyloom.ui.studio.spoken import messages_of
@@ -34,7 +36,7 @@ def used() -> Catalog:
         texts = [text.value for text in message_of(call) if isinstance(text, ast.Constant)]
         if texts:  # a table's message is named in the table
             catalog.add(tuple(texts) if len(texts) > 1 else texts[0])
-    for message in _on_components():
+    for message in (*_on_components(), *_of_rooms_below()):
         catalog.add(message)
     return catalog
 
@@ -68,6 +70,13 @@ def is_whole(message: Message) -> bool:
 
 def _says(node: ast.AST) -> TypeGuard[ast.Call]:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _CALLS
+
+
+def _of_rooms_below() -> Iterator[str]:
+    """What rooms below call things that they list, which the page says in its language."""
+    yield from PURPOSES.values()
+    for preset in OURS:
+        yield from (preset.name, preset.why)
 
 
 def _on_components() -> Iterator[str]:

@@ -104,6 +104,12 @@ def minute(moment: datetime) -> str:
     return gettext("{day}, {time} UTC", day=day(moment), time=time)
 
 
+def second(moment: datetime) -> str:
+    """As ``minute``, to the second."""
+    time = format_time(moment, format="medium", locale=_locale())
+    return gettext("{day}, {time} UTC", day=day(moment), time=time)
+
+
 def _locale() -> str:
     return _WRITTEN_AS.get(language(), language())
 

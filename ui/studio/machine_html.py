@@ -25,7 +25,7 @@ _KEYS = (
 )
 _STATES = {
     "ok": gettext_noop("ok"),
-    "missing": gettext_noop("missing"),
+    "warning": gettext_noop("warning"),
     "broken": gettext_noop("broken"),
 }
 
@@ -61,8 +61,8 @@ def unexamined() -> str:
 def findings(found: Iterable[Finding]) -> str:
     """What the doctor says of each."""
     rows = "".join(
-        f'<tr class="{one.state}"><th scope="row">{escape(one.name)}</th><td>{one.state}</td>'
-        f"<td>{escape(one.text)}</td></tr>"
+        f'<tr class="{one.state}"><th scope="row">{escape(one.name)}</th>'
+        f"<td>{gettext(_STATES[one.state])}</td><td>{escape(one.text)}</td></tr>"
         for one in found
     )
     head = gettext("What this page stands on")

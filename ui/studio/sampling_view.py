@@ -7,11 +7,12 @@ from typing import Any
 from storyloom.app.presets import Preset
 from storyloom.app.story_sampling import UNASKED, Drawn
 from storyloom.ui.studio import edits, sampling_html
+from storyloom.ui.studio.languages import gettext, gettext_noop
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Choices, Labelled
 from storyloom.ui.studio.write_html import notice
 
-_OWN_VALUES = ("This story’s own values", "")
+_OWN_VALUES = gettext_noop("This story’s own values")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Dial:
     @property
     def title(self) -> str:
         """What a person calls it."""
-        return sampling_html.TITLES[self.name]
+        return sampling_html.title(self.name)
 
 
 MAIN = (
@@ -62,7 +63,7 @@ class View:
 def opened(house: House, place: Place) -> View:
     """How the next paragraph is drawn; the model that writes it is loaded to tell."""
     if not place.story_id:
-        return View(now=sampling_html.NO_STORY, told="")
+        return View(now=sampling_html.no_story(), told="")
     return replace(_shown(house, house.studio.sampling.of(place.story_id)), told="", notice="")
 
 
@@ -83,7 +84,7 @@ def change(house: House, place: Place, *values: float | None) -> View:
 
     def change() -> str:
         house.studio.sampling.change(place.story_id, _asked(house, place, values))
-        return "The next paragraph is drawn with these values."
+        return gettext("The next paragraph is drawn with these values.")
 
     return _changed(house, place, change)
 
@@ -91,16 +92,16 @@ def change(house: House, place: Place, *values: float | None) -> View:
 def keep(house: House, place: Place, name: str, *values: float | None) -> View:
     """Draw by the values of the dials, and keep what is the story's own of them as a preset."""
     if not name.strip():
-        return View(notice=notice("Give the preset a name first."))
+        return View(notice=notice(gettext("Give the preset a name first.")))
     asked = _asked(house, place, values)
     own = house.studio.sampling.own_of(place.story_id, asked)
     if not own:
-        return View(notice=notice("These are the model’s own values. Move a slider first."))
+        return View(notice=notice(gettext("These are the model’s own values. Move a slider first.")))
 
     def change() -> str:
         preset = house.studio.presets.save(name, own)
         house.studio.sampling.change(place.story_id, asked)
-        return f"“{preset.name}” is kept, and the next paragraph is drawn with it."
+        return gettext("“{name}” is kept, and the next paragraph is drawn with it.", name=preset.name)
 
     return replace(_changed(house, place, change), name="")
 
@@ -128,12 +129,12 @@ def _asked(house: House, place: Place, values: tuple[float | None, ...]) -> dict
 
 def _shown(house: House, drawn: Drawn) -> View:
     presets = house.studio.presets.all()
-    options = [(preset.name, preset.name) for preset in presets]
+    options = [(sampling_html.called(preset), preset.name) for preset in presets]
     why = next((preset.why for preset in presets if preset.name == drawn.preset), "")
     if drawn.preset and not why:
-        why = "A preset of your own."
+        why = gettext_noop("A preset of your own.")
     return View(
-        preset=Choices(options if drawn.preset else [*options, _OWN_VALUES], drawn.preset),
+        preset=Choices(options if drawn.preset else [*options, (gettext(_OWN_VALUES), "")], drawn.preset),
         now=sampling_html.drawn(drawn, why),
         dials=tuple(
             Labelled(drawn.values.get(dial.name, UNASKED[dial.name]), dial.title, dial.name in drawn.can)
@@ -143,10 +144,12 @@ def _shown(house: House, drawn: Drawn) -> View:
 
 
 def _done(preset: Preset, drawn: Drawn) -> str:
-    missing = [sampling_html.TITLES.get(name, name) for name in preset.values if name not in drawn.can]
+    missing = [sampling_html.title(name) for name in preset.values if name not in drawn.can]
     if missing:
-        return (
-            f"The next paragraph is drawn by “{preset.name}”, as far as this model’s engine goes: "
-            f"it has no {', '.join(missing)}."
+        return gettext(
+            "The next paragraph is drawn by “{name}”, as far as this model’s engine goes: "
+            "it has no {things}.",
+            name=sampling_html.called(preset),
+            things=", ".join(missing),
         )
-    return f"The next paragraph is drawn by “{preset.name}”."
+    return gettext("The next paragraph is drawn by “{name}”.", name=sampling_html.called(preset))

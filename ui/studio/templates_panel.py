@@ -7,6 +7,8 @@ from typing import Any
 import gradio as gr
 
 from storyloom.ui.studio import templates_view
+from storyloom.ui.studio.languages import gettext
+from storyloom.ui.studio.spoken import said
 from storyloom.ui.studio.wiring import PICK, QUIET, Wiring
 
 # On a narrow page the editor lies far below the list.
@@ -37,10 +39,7 @@ def build() -> Parts:
     """Lay it out; the page of a server with users doesn't have it."""
     made: dict[str, Any] = {}
     with gr.Column(elem_id="templates", visible=False) as made["section"]:
-        gr.HTML(
-            "<h2>Prompt templates</h2><p class='quiet'>The words that models are asked with. Your own text "
-            "takes the place of ours from the next paragraph on, for every story of this server.</p>"
-        )
+        said(_heading)
         made["listing"] = gr.HTML(elem_id="template-list", js_on_load=PICK)
         with gr.Column(visible=False, elem_id="template-editor") as made["editor"]:
             made["heading"] = gr.HTML(elem_id="template-heading")
@@ -48,7 +47,7 @@ def build() -> Parts:
                 with gr.Column(elem_id="template-text"):
                     _text(made)
                 with gr.Column(elem_id="template-preview"):
-                    gr.HTML("<h4>Preview</h4>")
+                    said(lambda: f"<h4>{gettext('Preview')}</h4>")
                     made["preview"] = gr.HTML(elem_id="preview")
     return Parts(box=gr.State(templates_view.Box()), **made)
 
@@ -86,3 +85,11 @@ def connect(parts: Parts, wiring: Wiring, opened: Callable[..., Any]) -> None:
     wiring.on(parts.back.click, templates_view.back, parts, *box)
     wiring.on(parts.former.input, templates_view.bring_back, parts, *box, parts.former)
     wiring.on_pick(parts.told.click, templates_view.put_back, parts, *box)
+
+
+def _heading() -> str:
+    told = gettext(
+        "The words that models are asked with. Your own text takes the place of ours from the next paragraph "
+        "on, for every story of this server."
+    )
+    return f'<h2>{gettext("Prompt templates")}</h2><p class="quiet">{told}</p>'

@@ -11,6 +11,7 @@ from datetime import datetime
 from storyloom.app.template_editing import Opened
 from storyloom.memory.errors import InvalidSetting
 from storyloom.ui.studio import templates_html
+from storyloom.ui.studio.languages import gettext, second
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Choices, Enabled, Visible
 
@@ -97,16 +98,17 @@ def save(house: House, _place: Place, box: Box, source: str) -> View:
     try:
         house.studio.templates.save(box.name, source)
     except InvalidSetting as error:
-        told = templates_html.broken(f"{error} Nothing is saved.")
+        told = templates_html.broken(f"{error} {gettext('Nothing is saved.')}")
         return View(told=told, box=replace(box, shown=source), notice="")
     view = _open(house, _without(box))
-    return replace(view, told=templates_html.told("Saved: the next paragraph is asked for with it."))
+    return replace(view, told=templates_html.told(gettext("Saved: the next paragraph is asked for with it.")))
 
 
 def back(house: House, _place: Place, box: Box, source: str) -> View:
     """Use ours again; the person's text is put away."""
     house.studio.templates.back_to_ours(box.name)
-    return _replaced(house, box, source, None, "Ours is used again. Your text is among the earlier ones.")
+    told = gettext("Ours is used again. Your text is among the earlier ones.")
+    return _replaced(house, box, source, None, told)
 
 
 def bring_back(house: House, _place: Place, box: Box, source: str, when: str) -> View:
@@ -114,14 +116,15 @@ def bring_back(house: House, _place: Place, box: Box, source: str, when: str) ->
     if not when:
         return View()
     former = house.studio.templates.former(box.name, datetime.fromisoformat(when))
-    return _replaced(house, box, source, former, "Your earlier text is in the box. Save it to use it.")
+    told = gettext("Your earlier text is in the box. Save it to use it.")
+    return _replaced(house, box, source, former, told)
 
 
 def put_back(house: House, _place: Place, picked: Mapping[str, str], box: Box, source: str) -> View:
     """Put the edit back that another text took the place of."""
     if picked.get("pick") != "put-back" or not box.before:
         return View()
-    return _replaced(house, box, source, box.before, "Your edit is in the box again.")
+    return _replaced(house, box, source, box.before, gettext("Your edit is in the box again."))
 
 
 def _open(house: House, box: Box) -> View:
@@ -129,7 +132,7 @@ def _open(house: House, box: Box) -> View:
     opened = house.studio.templates.open(box.name)
     source = (box.unsaved or {}).get(box.name, opened.source)
     box = replace(box, saved=opened.source, shown=source)
-    dates = [(f"{when:%-d %B %Y, %H:%M:%S} UTC", when.isoformat()) for when in opened.former]
+    dates = [(second(when), when.isoformat()) for when in opened.former]
     return replace(
         _rendered(house, opened, source),
         listing=_listing(house, box),
@@ -137,7 +140,7 @@ def _open(house: House, box: Box) -> View:
         source=source,
         back=Enabled(opened.is_own),
         put_away=Visible(bool(dates)),
-        former=Choices([("Choose one…", ""), *dates], ""),
+        former=Choices([(gettext("Choose one…"), ""), *dates], ""),
         told="",
         box=box,
     )

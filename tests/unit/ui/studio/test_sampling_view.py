@@ -93,7 +93,7 @@ def test_values_are_kept_as_a_preset(house: House) -> None:
 
 
 def test_before_the_story_is_there_the_panel_says_so(house: House) -> None:
-    assert sampling_view.opened(house, Place()).now == sampling_html.NO_STORY
+    assert sampling_view.opened(house, Place()).now == sampling_html.no_story()
 
 
 def test_presets_are_listed_renamed_deleted_and_brought_back(house: House) -> None:
