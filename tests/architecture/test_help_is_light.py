@@ -72,6 +72,7 @@ def test_every_command_of_the_contract_is_there() -> None:
         "show",
         "memory",
         "edit",
+        "rewrite",
         "revisions",
         "undo",
         "settings",

@@ -73,14 +73,14 @@ def test_words_are_rewritten_printed_and_kept(cli: Any, story: str, script: Call
     words, model = "a whale to the attic", script(3)
     asked = ("rewrite", story, "--at", "2", "--instruction", "make it rain", "--words", words)
     said = cli(*asked, "--model", model)
-    assert said.stdout.strip() == "Rain fell on all of it"
+    assert said.stdout.strip() == "rain fell on all of it"
     assert "Nothing was changed" in said.stderr
     assert cli.json("show", story)["steps"][1]["paragraph"] == NEW
     done = cli.json(*asked, "--model", model, "--keep")
-    new = NEW.replace(words, "Rain fell on all of it")
+    new = NEW.replace(words, "rain fell on all of it")
     assert (done["old"], done["new"], done["paragraph"], done["kept"]) == (
         words,
-        "Rain fell on all of it",
+        "rain fell on all of it",
         new,
         True,
     )
