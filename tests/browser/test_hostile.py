@@ -116,6 +116,7 @@ def in_memory(page: Page) -> None:
     page.locator("#save-note").click()
     expect(page.locator("#note-told")).to_contain_text("Saved")
     give(page, "firing-text")
+    page.locator("#firing-text textarea").press_sequentially(" now")
     shows(page.locator("#firing"), "fires")
     give(page, "query")
     page.locator("#search").click()
