@@ -122,7 +122,8 @@ def models_train(  # noqa: PLR0913, PLR0917  (typer: a parameter an option)
         typer.Option(
             "--anneal",
             metavar="SHARE",
-            help="Share of the training in which a hybrid's attention beside Mamba goes to nothing [0].",
+            help="Share of the training in which a hybrid's attention beside Mamba goes to nothing, or "
+            "landmarks come to choose the blocks [0].",
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="What chance is drawn from [0].")] = None,

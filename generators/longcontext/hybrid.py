@@ -169,6 +169,15 @@ class HybridForCausalLM(LongContextForCausalLM):
             raise InvalidSetting("This hybrid's attention is dropped already; it has no share any more.")
         self.config.hybrid_attention_share = float(share)
 
+    @property
+    def can_anneal(self) -> bool:
+        """Whether there is attention whose share can go to nothing."""
+        return self.config.hybrid_mode == "parallel"
+
+    def anneal(self, done: float) -> None:
+        """Take attention's share from all, where nothing is done, to nothing, where all is; see there."""
+        self.set_attention_share(1 - done)
+
     def finish_annealing(self) -> None:
         """Drop the attention whose share is 0: from ``parallel`` to ``replace``, saying the same.
 

@@ -350,3 +350,17 @@ class LandmarkForCausalLM(LongContextForCausalLM):
 
     config_class = LandmarkConfig
     model_class = LandmarkModel
+    can_anneal = True
+
+    def anneal(self, done: float) -> None:
+        """Let the landmarks say so much of a block's weight: 0 for nothing, as at first, 1 for all of it.
+
+        A gate that has to find its way from zero by its gradient stays there: as long as landmarks say
+        nothing, nobody learns to make them say something.
+        """
+        for layer in self.model.layers:
+            if isinstance(layer.self_attn, LandmarkAttention):
+                layer.self_attn.gate.weight.data.fill_(done)
+
+    def finish_annealing(self) -> None:
+        """The gates stay open."""

@@ -24,7 +24,7 @@ from storyloom.generators.rope import Rope
 WINDOW = 8  # The base hardly uses what is further away than 64 tokens: there would be nothing to gain.
 SEGMENT = 256
 TOKENS = 120_000  # of each arm's training
-ANNEAL = 0.5  # of the hybrid's training, after which its attention at Mamba's layers is silent
+ANNEAL = 0.5  # of a training, after which a hybrid's attention is silent and landmarks choose the blocks
 LENGTH = 4096  # of a held-out book
 BEGIN = 1 / 3  # where in the book they begin
 
@@ -118,7 +118,7 @@ def plan_for(arm: str, seed: int) -> Plan:
         learning_rate=2e-3,
         backbone="full",
         backbone_rate=2e-4,
-        anneal=ANNEAL if arm == "hybrid" else 0.0,
+        anneal=ANNEAL if arm in ("hybrid", "landmark") else 0.0,
         seed=1000 + seed,
     )
 

@@ -52,13 +52,14 @@ LEARN = Plan(
     seed=0,
 )
 ADAPT = Plan(
-    tokens=200_000,
-    lengths=(512,),
-    rows=8,
+    tokens=400_000,
+    lengths=(256,),
+    rows=16,
     learning_rate=2e-3,
     backbone="full",
     backbone_rate=3e-4,
-    needles=0.8,
+    needles=0.9,
+    anneal=0.5,
     seed=1,
 )
 DEPTHS = (0.1, 0.3, 0.5, 0.7, 0.9)

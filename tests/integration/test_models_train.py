@@ -139,7 +139,7 @@ def test_lora_leaves_a_model_of_plain_names(cli: Any, place: Path) -> None:
         (("--backbone", "warm"), "backbone is 'warm'; it must be frozen or lora or full"),
         (("--minutes", "-1"), "minutes is -1.0; it must be 0 or more"),
         (("--teacher", "openai:big@http://127.0.0.1:1/v1"), "can't teach, since its weights aren't here"),
-        (("--anneal", "0.5"), "Only a hybrid that still has attention beside Mamba"),
+        (("--anneal", "0.5"), "Only a landmark LLaMA, or a hybrid that still"),
         (("--text", "none"), "There is no folder none"),
     ],
 )

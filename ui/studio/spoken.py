@@ -27,7 +27,7 @@ if (box) box.checked = true;"""
 def said(text: Callable[[], str], **settings: Any) -> gr.HTML:
     """An element whose HTML no handler changes: ``text`` gives it in the language that is spoken."""
     element = gr.HTML(text(), **settings)
-    element.said = text
+    element.said = text  # type: ignore[attr-defined]  # SpokenBlocks finds it there
     return element
 
 

@@ -252,14 +252,18 @@ def _gone_back(studio: Studio, writing: Writing) -> str:
     progress = writing.progress
     at = studio.progress(progress.story_id, progress.strand_id).paragraphs + 1
     strand = studio.show(progress.story_id, progress.strand_id, last=0).strand
-    told = (
-        "The other version of paragraph {at} was stopped, so the one before is open again."
-        if writing.stopped
-        else "The other version of paragraph {at} didn't come, so the one before is open again."
-    )
-    if any(job.journal.strip() for job in studio.interrupted(progress.story_id, progress.strand_id)):
-        told += " Its words so far are kept on the strand “{strand}”."
-    return told.format(at=at, strand=strand_title(strand))
+    if writing.stopped:
+        told = gettext(
+            "The other version of paragraph {depth} was stopped, so the one before is open again.", depth=at
+        )
+    else:
+        told = gettext(
+            "The other version of paragraph {depth} didn't come, so the one before is open again.", depth=at
+        )
+    if not any(job.journal.strip() for job in studio.interrupted(progress.story_id, progress.strand_id)):
+        return told
+    kept = gettext("Its words so far are kept on the strand “{strand}”.", strand=strand_title(strand))
+    return f"{told} {kept}"
 
 
 def _with_memory_edit(view: View, place: Place, memory: str) -> View:

@@ -125,7 +125,7 @@ class Training:
         part = self._shelf.next(length) if keys is None else keys.segment(self.steps, self.plan.rows, length)
         part = part.to(self.model.device)
         if self.plan.anneal:
-            self.model.set_attention_share(max(0.0, 1 - self.tokens / (self.plan.anneal * self.total)))
+            self.model.anneal(min(1.0, self.tokens / (self.plan.anneal * self.total)))
         # A model with dropout draws the same in a training that was stopped between.
         torch.manual_seed(_mixed(self.plan.seed, self.steps))
         loss = self._loss(part, alone=needles)
@@ -151,12 +151,12 @@ class Training:
         )
 
     def finish(self) -> None:
-        """Make the model whole: LoRA's factors go into its weights, and attention that was annealed goes."""
+        """Make the model whole: LoRA's factors go into its weights, and what was annealed is at its end."""
         if self._teacher is not None:
             self._teacher.close()
         self._learning.finish()
         if self.plan.anneal:
-            self.model.set_attention_share(0.0)
+            self.model.anneal(1.0)
             self.model.finish_annealing()
         self.model.requires_grad_(False)
         self.model.eval()
@@ -239,10 +239,10 @@ def _hidden_keys(corpus: Corpus, plan: Plan, tokenizer: Any) -> HiddenKeys | Non
 
 
 def _check_annealing(model: PreTrainedModel, plan: Plan) -> None:
-    if plan.anneal and getattr(model.config, "hybrid_mode", None) != "parallel":
+    if plan.anneal and not getattr(model, "can_anneal", False):
         raise InvalidSetting(
-            "Only a hybrid that still has attention beside Mamba can be annealed. Make one with storyloom "
-            "models convert SRC --to hybrid DIR."
+            "Only a landmark LLaMA, or a hybrid that still has attention beside Mamba, can be annealed. Make "
+            "one with storyloom models convert SRC --to landmark DIR, or --to hybrid DIR."
         )
 
 

@@ -32,8 +32,9 @@ class Plan:
         needles: share of the steps that read texts with hidden keys, from 0 to below 1.
         teacher: SPEC's target of the model whose logits and layers are to be met; empty to learn from the
             text.
-        anneal: share of the training in which a hybrid's attention beside Mamba goes from all to nothing;
-            it is dropped at the end. 0 leaves it as it is.
+        anneal: share of the training in which a hybrid's attention beside Mamba goes from all to nothing,
+            and is dropped at the end; or in which a landmark LLaMA's landmarks come to say a block's whole
+            weight. 0 leaves it as it is.
         seed: what the books' order and new factors are drawn from.
     """
 

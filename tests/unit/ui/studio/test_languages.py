@@ -178,10 +178,10 @@ def test_a_stream_is_heard_in_the_language_of_whoever_asks() -> None:
                 return told
             assert language() == "en"
 
-    async def both() -> list[list[str]]:
+    async def both() -> tuple[list[str], list[str]]:
         return await asyncio.gather(asked("de"), asked("zh"))
 
-    assert asyncio.run(both()) == [["de"] * 3, ["zh"] * 3]
+    assert asyncio.run(both()) == (["de"] * 3, ["zh"] * 3)
 
 
 @pytest.mark.usefixtures("_catalogs")
@@ -210,7 +210,8 @@ def test_a_page_in_another_language_differs_in_texts_alone() -> None:
 
 async def _page() -> SpokenBlocks:
     """A page made where a loop runs: Gradio leaves one open where none does."""
-    with SpokenBlocks(title="Storyloom") as page:
+    page = SpokenBlocks(title="Storyloom")
+    with page:
         gr.Button("Write on", elem_id="write")
         gr.Textbox("Write on", label="What it will be", info="Never part of the prompt.", elem_id="words")
         gr.Radio([("A novel", "novel"), ("A game", "game")], value="novel", label="A novel", elem_id="mode")

@@ -171,6 +171,24 @@ def test_a_hybrid_s_attention_goes() -> None:
     torch.testing.assert_close(made(tokens()).logits, expected)
 
 
-def test_only_a_hybrid_can_be_annealed() -> None:
-    with pytest.raises(InvalidSetting, match="Only a hybrid"):
+def test_landmarks_come_to_choose_the_blocks() -> None:
+    made = model("landmark")
+    layers = [made.model.layers[index].self_attn for index in made.config.memory_layers]
+    opened = []
+
+    def look(_logged: Logged) -> None:
+        opened.append(min(float(layer.gate.weight.min()) for layer in layers))
+
+    training = Training(made, corpus(), plan(tokens=700, anneal=0.5))
+    before = [layer.pool.map.detach().clone() for layer in layers]
+    training.run(None, look)
+    training.finish()
+    assert opened[0] < 0.1 < 0.9 < opened[-1]
+    assert all(float(layer.gate.weight.min()) == 1 for layer in layers)
+    for layer, old in zip(layers, before, strict=True):
+        assert not torch.equal(layer.pool.map, old)  # what landmarks say was learned
+
+
+def test_only_what_has_something_to_anneal_can_be_annealed() -> None:
+    with pytest.raises(InvalidSetting, match="Only a landmark LLaMA, or a hybrid"):
         Training(model(), corpus(), plan(anneal=0.5))
