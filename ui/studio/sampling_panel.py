@@ -45,7 +45,8 @@ def build() -> Parts:
 def connect(parts: Parts, wiring: Wiring) -> None:
     """Let every part call its handler."""
     wiring.on(parts.panel.expand, sampling_view.opened, parts)
-    wiring.on(parts.preset.input, sampling_view.choose, parts, parts.preset)
+    # Gradio's list tells of one choice twice at times.
+    wiring.on(parts.preset.input, sampling_view.choose, parts, parts.preset, trigger_mode="once")
     wiring.on(parts.use.click, sampling_view.change, parts, *parts.dials)
     wiring.on(parts.keep.click, sampling_view.keep, parts, parts.name, *parts.dials)
     wiring.on_pick(parts.told.click, sampling_view.undo, parts)

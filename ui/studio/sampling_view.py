@@ -71,6 +71,8 @@ def choose(house: House, place: Place, name: str) -> View:
     """Draw by a preset."""
     if not name:
         return opened(house, place)
+    if house.studio.sampling.of(place.story_id).preset == name:  # what was told of its choice stays
+        return View()
 
     def change() -> str:
         preset, drawn = house.studio.sampling.choose(place.story_id, name)

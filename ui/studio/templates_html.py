@@ -41,7 +41,7 @@ def difference(ours: str, source: str) -> str:
     lines = list(unified_diff(ours.splitlines(), source.splitlines(), lineterm="", n=_CONTEXT_LINES))[2:]
     if not lines:
         return f'<p class="quiet">{gettext("There is none: it is ours, word for word.")}</p>'
-    rows = "".join(f'<span class="{_KINDS.get(line[:1], "same")}">{escape(line)}</span>' for line in lines)
+    rows = "".join(map(_line, lines))
     marks = gettext("Lines with + are in the box alone, lines with − in ours alone.")
     label = gettext("The difference to ours")
     return (
@@ -83,6 +83,12 @@ def told(text: str, *, can_put_back: bool = False) -> str:
     label = gettext("Put my edit back")
     back = f' <button type="button" data-pick="put-back">{label}</button>' if can_put_back else ""
     return f'<p role="status">{escape(text)}{back}</p>'
+
+
+def _line(line: str) -> str:
+    """A line of a difference; the marks between its places say only that lines are left out."""
+    kind = _KINDS.get(line[:1], "same")
+    return f'<span class="{kind}">{"⋯" if kind == "place" else escape(line)}</span>'
 
 
 def _listed(one: Listed, is_open: bool, is_unsaved: bool) -> str:

@@ -58,6 +58,7 @@ def _text(made: dict[str, Any]) -> None:
         label="The template’s text, in Jinja2",
         lines=18,
         max_lines=28,
+        autoscroll=False,
         elem_id="template-source",
     )
     with gr.Row(elem_classes="actions"):
@@ -83,7 +84,7 @@ def connect(parts: Parts, wiring: Wiring, opened: Callable[..., Any]) -> None:
     wiring.on(parts.source.change, templates_view.typed, parts, *box, trigger_mode="always_last")
     wiring.on(parts.save.click, templates_view.save, parts, *box)
     wiring.on(parts.back.click, templates_view.back, parts, *box)
-    wiring.on(parts.former.input, templates_view.bring_back, parts, *box, parts.former)
+    wiring.on(parts.former.input, templates_view.bring_back, parts, *box, parts.former, trigger_mode="once")
     wiring.on_pick(parts.told.click, templates_view.put_back, parts, *box)
 
 

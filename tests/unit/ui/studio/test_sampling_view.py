@@ -42,6 +42,7 @@ def test_a_preset_is_drawn_with_and_taken_back(house: House) -> None:
     place = began(house)
     chosen = sampling_view.choose(house, place, "Wild")
     assert "drawn by “Wild”" in (chosen.told or "")
+    assert sampling_view.choose(house, place, "Wild") == sampling_view.View()  # its undo stays on the page
     assert "<dd><b>1.25</b></dd>" in (chosen.now or "")
     place = went_on(house, place)
     assert last_sampling(house, place)["temperature"] == 1.25
