@@ -9,6 +9,16 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 HOSTILE = (
     "HOSTILE <script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'> ${window.pwned = 3} "
     "{{7*7}} \" ' &amp; </textarea></pre> مرحبا بالعالم " + "extraordinarily" * 30

@@ -10,19 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.page_server import HOSTILE, ROOT, Server, real_command, script, scripted_command
+from tests.page_server import CHROMIUM, FLAGS, HOSTILE, ROOT, Server, real_command, script, scripted_command
 
 SHOTS = ROOT / "build" / "screenshots"
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 # What Gradio's own script says when a page is left or loaded again while a stream of its is open.
 LEAVING = ("AbortError: signal is aborted without reason", "Unexpected error Connection errored out.")
 # A page that has come: a story, to be read or to be played, or the form that begins one.

@@ -11,8 +11,8 @@ from playwright.sync_api import Page, expect
 
 from storyloom.memory.orders import Batch, Order, TaskState, queued
 from storyloom.storage.database import Database
-from tests.browser.conftest import Server, script, scripted_command
 from tests.browser.test_page import PREMISE, no_sideways_scroll
+from tests.page_server import Server, script, scripted_command
 
 pytestmark = pytest.mark.browser
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
+from gradio.events import api as named
 
 from storyloom.app.beginning import Beginning
 from storyloom.app.recurrence import Wish
@@ -208,7 +209,7 @@ ENDPOINTS: tuple[Callable[..., Any], ...] = (
 def connect(houses: Houses) -> None:
     """Name the endpoints within the page's ``gr.Blocks``; nothing else of the page can be called by name."""
     for endpoint in ENDPOINTS:
-        gr.api(called(endpoint, houses), api_name=endpoint.__name__, concurrency_limit=None)
+        named(called(endpoint, houses), api_name=endpoint.__name__, concurrency_limit=None)
 
 
 def called(endpoint: Callable[..., Any], houses: Houses) -> Callable[..., Any]:

@@ -183,6 +183,8 @@ def connect(parts: Parts, houses: Houses) -> None:
                 module.connect(own, shared, tab)
 
 
+# What changes while a paragraph comes: ten times a second Gradio sends an answer for each output.
+_FOLLOWED = ("place", "address", "masthead", "text", "draft", "status", "gauge", "notice", "earlier")
 # What isn't a component that the Write tab's handlers show by itself.
 _GROUPS = (
     "page", "home", "stories", "home_others", "others", "plans", "drafts", "paragraph", "rewriting", "edits",
@@ -224,7 +226,8 @@ class _Writing:
     def watch_at(self, event: Callable[..., Any]) -> None:
         """At an event: follow what is being written, and settle when it has ended."""
         parts = self._parts
-        followed = event(self._following(), parts.place, self.outputs, **STREAM)
+        outputs = [getattr(parts, name) for name in _FOLLOWED]
+        followed = event(self._following(), parts.place, outputs, **STREAM)
         self.on(followed.then, write_view.settle, parts.place, parts.memory, parts.own_plan)
 
     def begin_at(self, event: Callable[..., Any], handler: Handler, *inputs: Any) -> None:

@@ -295,7 +295,9 @@ def earlier(house: House, place: Place) -> View:
 
 
 def switch(house: House, place: Place, strand_id: str) -> View:
-    """Open another strand of the same story."""
+    """Open another strand of the same story; what isn't saved on the open one stays where that is chosen."""
+    if strand_id == place.strand_id:  # Gradio's box says so of whoever only goes past it by Tab
+        return View()
     return _attached(opened(house, Place(place.story_id, strand_id)))
 
 

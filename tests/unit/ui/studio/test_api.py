@@ -53,8 +53,8 @@ def test_a_reader_acts(house: House, story: str, text: str, manner: str, plan: s
 
 
 def test_a_window_is_read(house: House, story: str) -> None:
-    def depths(**window: int) -> list[int]:
-        return [step["depth"] for step in api.read(house, story, **window)["steps"]]
+    def depths(last: int = 60, before: int = 0) -> list[int]:
+        return [step["depth"] for step in api.read(house, story, last=last, before=before)["steps"]]
 
     assert depths() == [1, 2, 3]
     assert depths(last=2) == [2, 3]

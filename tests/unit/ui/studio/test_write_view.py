@@ -145,6 +145,10 @@ def test_a_strand_is_opened_and_left(house: House, page: View) -> None:
     assert place_of(back).depth == 2
 
 
+def test_the_open_strand_chosen_again_changes_nothing(house: House, page: View) -> None:
+    assert write_view.switch(house, place_of(page), place_of(page).strand_id) == View()
+
+
 def test_what_a_change_told_stays_when_its_text_is_shown(house: House, page: View) -> None:
     again = write_view.reopened(house, replace(place_of(page), picked=1))
     assert (again.notice, again.status, again.attached) == (None, None, None)
