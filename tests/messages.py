@@ -33,9 +33,9 @@ def used() -> Catalog:
     """Every message of the studio: those that its code says, and those that its components have."""
     catalog = Catalog(fuzzy=False)
     for call in calls():
-        texts = [text.value for text in message_of(call) if isinstance(text, ast.Constant)]
+        texts = tuple(str(text.value) for text in message_of(call) if isinstance(text, ast.Constant))
         if texts:  # a table's message is named in the table
-            catalog.add(tuple(texts) if len(texts) > 1 else texts[0])
+            catalog.add(texts if len(texts) > 1 else texts[0])
     for message in (*_on_components(), *_of_rooms_below()):
         catalog.add(message)
     return catalog

@@ -52,6 +52,7 @@ def long_story(settings: Settings, embedder: Embedder, home: Path, spec: str, pa
         embedding=Embedding(database, embedder),
         language="en",
         trash=home / "trash",
+        presets=home / "presets",
     )
     beginning = Beginning(premise="Mara keeps a lighthouse and finds a door in the sea.", title="The Door")
     begun = studio.begin(beginning, Listener())

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import REWRITINGS
 from tests.browser.test_page import no_sideways_scroll
 from tests.browser.test_paragraphs import BOOK, pick, reads, said
+from tests.page_server import REWRITINGS
 
 pytestmark = pytest.mark.browser
 

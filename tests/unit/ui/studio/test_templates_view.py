@@ -53,7 +53,7 @@ def test_a_guest_has_no_editor_and_is_refused_by_every_handler(house: House) -> 
         lambda: templates_view.put_back(guest, NOWHERE, {"pick": "put-back"}, box, MINE),
     ):
         with pytest.raises(InvalidSetting, match="without --auth-file"):
-            attempt()
+            attempt()  # type: ignore[no-untyped-call]
     assert not house.studio.templates.open("writer").is_own
 
 

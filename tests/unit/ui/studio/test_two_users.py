@@ -39,20 +39,28 @@ from storyloom.ui.studio import (
     paragraph_view,
     plans_view,
     play_view,
+    presets_view,
+    rebuild_view,
+    rewrite_view,
+    sampling_view,
     search_view,
     stale_view,
+    templates_view,
     write_view,
 )
 from storyloom.ui.studio.book_view import CHARACTERS, LORE, Opened
 from storyloom.ui.studio.new_story_view import Draft
 from storyloom.ui.studio.paragraph_view import Form
 from storyloom.ui.studio.place import House, Place
+from storyloom.ui.studio.rewrite_view import Asked
+from storyloom.ui.studio.templates_view import Box
 from storyloom.ui.studio.writers import Drafting, Rebuild, Writing
 from tests.unit.ui.batches import BATCH, progress
 from tests.unit.ui.studio.telling import began, branched, went_on
 
 SECRET = "Zanzibar"  # stands in everything that the first user wrote
-WAIT = 20.0
+PRESET = "Dry as a lamp"  # the first user's; it holds no secret, for whoever names it hears the name again
+WAIT = 120.0
 
 
 class Held:
@@ -121,6 +129,7 @@ def known(house: House) -> Iterator[Known]:
     texts = ("authors_note", "style", "premise", "outline")
     studio.settings.change(main.story_id, {name: f"{SECRET}, the {name}." for name in texts})
     entry = studio.lore.entries.add(main.story_id, {"name": SECRET, "content": f"{SECRET} is far."})
+    studio.presets.save(PRESET, {"temperature": 0.3})
     sheet = studio.lore.characters.add(main.story_id, {"name": f"{SECRET} Mara"})
     draft = studio.drafts.outlined("0123456789ab", f"{SECRET} begins.", Mode.NOVEL, Listener())
     task = progress("lamp", TaskState.QUEUED).task
@@ -294,8 +303,6 @@ CALLS: dict[str, Call] = {
     ),
     "paragraph_view.cancel": lambda h, p, _: paragraph_view.cancel(h, p),
     "paragraph_view.remove": lambda h, p, _: paragraph_view.remove(h, p, 1),
-    "paragraph_view.rebuilding": lambda h, p, _: paragraph_view.rebuilding(h, p),
-    "paragraph_view.rebuild": lambda h, p, _: paragraph_view.rebuild(h, p),
     "plans_view.write_this": lambda h, p, _: plans_view.write_this(1, h, p, _WORDS),
     "plans_view.write_on": lambda h, p, _: plans_view.write_on(h, p, _WORDS, "", "", ""),
     "play_view.opened": lambda h, p, _: play_view.opened(h, p),
@@ -323,6 +330,45 @@ CALLS: dict[str, Call] = {
     "write_view.go_on": lambda h, p, _: _each(
         partial(write_view.go_on, h, p, 1, ""), partial(write_view.go_on, h, p, 0, _WORDS)
     ),
+    "presets_view.opened": lambda h, p, _: presets_view.opened(h, p),
+    "presets_view.pick": lambda h, p, _: _each(
+        *(
+            partial(presets_view.pick, h, p, {"pick": what, "name": PRESET})
+            for what in ("rename", "delete", "bring-back")
+        )
+    ),
+    "presets_view.rename": lambda h, p, _: presets_view.rename(h, p, PRESET, "Tom's"),
+    "presets_view.leave": lambda h, p, _: presets_view.leave(h, p),
+    "rebuild_view.opened": lambda h, p, _: rebuild_view.opened(h, p),
+    "rebuild_view.rebuild": lambda h, p, _: rebuild_view.rebuild(h, p),
+    "rebuild_view.look": lambda h, p, k: rebuild_view.look(h, p, k.rebuild.id),
+    "rebuild_view.stop": lambda h, p, _: rebuild_view.stop(h, p),
+    "rewrite_view.open_": lambda h, p, _: rewrite_view.open_(h, p, 1, Asked(), "", ""),
+    "rewrite_view.propose": lambda h, p, k: rewrite_view.propose(h, p, _asked(k), _WORDS, "shorter", "0 4"),
+    "rewrite_view.again": lambda h, p, k: rewrite_view.again(h, p, _asked(k), _WORDS, "shorter", ""),
+    "rewrite_view.look": lambda h, p, k: rewrite_view.look(h, p, _asked(k)),
+    "rewrite_view.stop": lambda h, p, k: rewrite_view.stop(h, p, _asked(k)),
+    "rewrite_view.keep": lambda h, p, k: rewrite_view.keep(h, p, _asked(k), _WORDS, _WORDS),
+    "rewrite_view.throw_away": lambda h, p, k: rewrite_view.throw_away(h, p, _asked(k)),
+    "rewrite_view.cancel": lambda h, p, k: rewrite_view.cancel(h, p, _asked(k)),
+    "sampling_view.opened": lambda h, p, _: sampling_view.opened(h, p),
+    "sampling_view.choose": lambda h, p, _: sampling_view.choose(h, p, "Wild"),
+    "sampling_view.change": lambda h, p, _: sampling_view.change(h, p, 0.3),
+    "sampling_view.keep": lambda h, p, _: sampling_view.keep(h, p, "Tom's", 0.3),
+    "sampling_view.undo": lambda h, p, k: sampling_view.undo(h, p, k.undo),
+    "templates_view.opened": lambda h, p, _: templates_view.opened(h, p, Box(), ""),
+    "templates_view.pick": lambda h, p, _: templates_view.pick(
+        h, p, {"pick": "open", "name": "writer"}, Box(), ""
+    ),
+    "templates_view.typed": lambda h, p, _: templates_view.typed(h, p, Box(name="writer"), _WORDS),
+    "templates_view.save": lambda h, p, _: templates_view.save(h, p, Box(name="writer"), _WORDS),
+    "templates_view.back": lambda h, p, _: templates_view.back(h, p, Box(name="writer"), _WORDS),
+    "templates_view.bring_back": lambda h, p, _: templates_view.bring_back(
+        h, p, Box(name="writer"), _WORDS, "2025-01-01T00:00:00+00:00"
+    ),
+    "templates_view.put_back": lambda h, p, _: templates_view.put_back(
+        h, p, {"pick": "put-back"}, Box(name="writer", before="x"), _WORDS
+    ),
     "write_view.stop": lambda h, p, _: write_view.stop(h, p),
     "write_view.follow": lambda h, p, _: write_view.follow(h, p),
     "write_view.settle": lambda h, p, _: write_view.settle(h, p, "", ""),
@@ -343,8 +389,13 @@ OF_NO_STORY = {
     "machine_view.opened", "machine_view.examining", "machine_view.examined",
     "new_story_view.outlining", "new_story_view.former", "new_story_view.more",
     "new_story_view.back_to_premise", "new_story_view.back_to_outline", "new_story_view.back_to_characters",
-    "paragraph_view.cancel", "paragraph_view.rebuilding",
+    "paragraph_view.cancel",
     "play_view.stop", "play_view.follow", "play_view.settle",
+    "presets_view.opened", "presets_view.pick", "presets_view.rename", "presets_view.leave",
+    "rewrite_view.again", "rewrite_view.look", "rewrite_view.stop", "rewrite_view.keep",
+    "rewrite_view.throw_away", "rewrite_view.cancel",
+    "templates_view.opened", "templates_view.pick", "templates_view.typed", "templates_view.save",
+    "templates_view.back", "templates_view.bring_back", "templates_view.put_back",
     "search_view.looking",
     "write_view.begin", "write_view.stop", "write_view.follow", "write_view.settle",
 }  # fmt: skip
@@ -396,6 +447,10 @@ def _kept_draft(house: House, place: Place, known: Known) -> Any:
     view = drafts_view.pick(house, place, {"pick": "keep", "strand": known.side})
     assert view.place is not None
     return write_view.reopened(house, view.place)
+
+
+def _asked(known: Known) -> Asked:
+    return Asked(known.place.strand_id, 1, _WORDS, known.writing.id, _WORDS)
 
 
 def _unwatched(place: Place) -> Place:
@@ -497,6 +552,7 @@ def test_nothing_of_anothers_story_is_seen_or_changed(house: House, other: House
             assert SECRET not in _told(outcome), f"{name} told: {outcome!r}"
             assert _rows(house) == before, f"{name} changed something"
             assert _is_at_work(known), f"{name} stopped something"
+            assert [one.name for one in house.studio.presets.own()] == [PRESET], f"{name} touched a preset"
 
 
 def test_ones_own_story_is_no_way_to_anothers(house: House, other: House, own: Place, known: Known) -> None:
