@@ -151,7 +151,7 @@ def on_the_map(page: Page) -> None:
 
 
 def among_the_stories(page: Page, folder: Path) -> None:
-    page.locator("#masthead a").click()
+    page.locator("#masthead nav > a").click()
     shelf = page.locator("#shelf")
     shows(shelf, "draft-title")
     row = shelf.locator("li").filter(has_text="draft-title")

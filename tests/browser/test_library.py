@@ -54,7 +54,7 @@ def begin(page: Page, title: str) -> str:
     expect(page.locator("#write")).to_be_visible()
     found = re.search(r"story=(\w+)", page.url)
     assert found is not None
-    page.locator("#masthead a").click()
+    page.locator("#masthead nav > a").click()
     expect(row(page, title)).to_have_count(1)
     return found[1]
 

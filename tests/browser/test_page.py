@@ -95,7 +95,7 @@ def test_a_story_is_begun_streams_is_kept_and_found_again(server: Any, tabs: Any
     assert page.locator("#text article").inner_text() == text
     assert server.cli("show", story)["steps"][0]["paragraph"] in text
 
-    page.locator("#masthead a").click()
+    page.locator("#masthead nav > a").click()
     expect(page.locator(f"#shelf a[href='?story={story}']")).to_have_text("The Door in the Sea")
     page.screenshot(path=shots / "stories-1440.png")
     page.locator(f"#shelf a[href='?story={story}']").click()
@@ -180,7 +180,7 @@ def test_a_branch_goes_its_own_way(server: Any, tabs: Any) -> None:
 def test_a_story_is_downloaded(server: Any, tabs: Any) -> None:
     page = tabs.open(server.url)
     story = begin(page)
-    open_panel(page, "#about-panel", "#about .links")
+    page.get_by_text("Download", exact=True).click()
     with page.expect_download() as markdown:
         page.get_by_role("link", name="Markdown").click()
     assert markdown.value.suggested_filename == "The Door in the Sea.md"
@@ -255,13 +255,13 @@ def test_hostile_text_is_shown_and_never_run(server: Any, tabs: Any, hostile: st
     expect(page.locator("#memory-note")).to_contain_text("Saved")
     write_on(page, 2)
     prompt_of(page, 2)
-    open_panel(page, "#about-panel", "#about .links")
+    open_panel(page, "#about-panel", "#about h4")
     expect(page.locator("#about")).to_contain_text("<script>window.pwned = 1</script>")
     expect(page.locator("#text")).to_contain_text("<script>window.pwned = 4</script>")
     expect(page.locator("#provenance pre.prompt").first).to_contain_text("<script>window.pwned = 1</script>")
     assert "{{7*7}}" in page.locator("#about").inner_text()
     no_sideways_scroll(page)
-    page.locator("#masthead a").click()
+    page.locator("#masthead nav > a").click()
     expect(page.locator("#shelf")).to_contain_text("HOSTILE")
     no_sideways_scroll(page)
     assert page.evaluate("window.pwned") is None

@@ -131,6 +131,7 @@ def test_a_stopped_turn_gives_the_reader_s_words_back(own_server: Callable[..., 
     expect(page.locator("#play-status")).to_contain_text("kept in the Write tab")
     page.get_by_role("tab", name="Write").click()
     expect(page.locator("#cut-off blockquote")).to_be_visible()
+    expect(page.locator("#own-plan textarea")).to_have_value("")
     assert len(server.cli("show", story)["steps"]) == 1
 
 

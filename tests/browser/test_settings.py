@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 
 
 def to_settings(page: Page) -> None:
-    page.locator("#masthead a").click()
+    page.locator("#masthead nav > a").click()
     page.locator("#home").get_by_role("tab", name="Settings").click()
     expect(page.locator("#presets li").first).to_be_visible()
 

@@ -172,7 +172,7 @@ def settle(house: House, place: Place, watched: str, text: str) -> View:
 
 
 def _told(house: House, place: Place, wish: Wish, plan: str) -> View:
-    writing = house.writers.go_on(house.studio, place.story_id, place.strand_id, wish)
+    writing = house.writers.go_on(house.studio, place.story_id, place.strand_id, wish, is_turn=True)
     return replace(_telling(replace(place, writing_id=writing.id), Progress(plan=plan)), notice="")
 
 
@@ -209,7 +209,7 @@ def _moment(look: following.Look, now: Progress) -> View:
 
 def _unspent(writing: Writing, text: str) -> tuple[str | None, str | None]:
     """What the reader wrote in vain goes back into an empty box, and how it was meant."""
-    if not (writing.error and writing.wish.plan and not text.strip()):
+    if not (writing.is_turn and writing.error and writing.wish.plan and not text.strip()):
         return None, None
     words, manner = reader_words(writing.wish.plan)
     return words, manner.value

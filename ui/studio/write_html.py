@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from html import escape
 
-from storyloom.memory.story import Call, Job, Provenance, SlotRecord, Step, Story, Strand
+from storyloom.memory.story import Call, Job, Provenance, SlotRecord, Step, Story
 from storyloom.ui.studio.below import reason
 from storyloom.ui.studio.languages import count, decimal, gettext, gettext_noop
 
@@ -40,10 +40,11 @@ def draft(text: str, plan: str = "") -> str:
     return f'<div class="paragraph" aria-busy="true">{prose(text)}</div>'
 
 
-def masthead(title: str = "") -> str:
-    """The line above everything: the way back to the stories, and the open one's title."""
+def masthead(title: str = "", story_id: str = "", strand_id: str = "") -> str:
+    """The line above everything: the way back to the stories, the open one's title, and its files."""
     here = f'<span dir="auto">{escape(title)}</span>' if title else ""
-    return f'<nav aria-label="{gettext("Stories")}"><a href="?">Storyloom</a>{here}</nav>'
+    files = _files(story_id, strand_id) if story_id else ""
+    return f'<nav aria-label="{gettext("Stories")}"><a href="?">Storyloom</a>{here}{files}</nav>'
 
 
 def notice(text: str) -> str:
@@ -70,22 +71,25 @@ def memory_change(step: Step | None) -> str:
     return f"<h4>{gettext('Changed by paragraph {depth}', depth=step.depth)}</h4>{body}"
 
 
-def about(story: Story, strand: Strand) -> str:
-    """Premise and outline, and the links that download the story."""
-    links = " ".join(
-        f'<a href="export/{escape(story.id)}.{suffix}?strand={escape(strand.id)}" download>{label}</a>'
+def about(story: Story) -> str:
+    """Premise and outline."""
+    outline = f'<p dir="auto">{escape(story.outline)}</p>'
+    return f'<h4>{gettext("Premise")}</h4><p dir="auto">{escape(story.premise)}</p>' + (
+        f"<h4>{gettext('Outline')}</h4>{outline}" if story.outline else ""
+    )
+
+
+def _files(story_id: str, strand_id: str) -> str:
+    """The links that download the story."""
+    links = "".join(
+        f'<a href="export/{escape(story_id)}.{suffix}?strand={escape(strand_id)}" download>{label}</a>'
         for suffix, label in (
             ("md", gettext("Markdown")),
             ("txt", gettext("plain text")),
             ("json", gettext("everything, as JSON")),
         )
     )
-    outline = f'<p dir="auto">{escape(story.outline)}</p>'
-    return (
-        f'<h4>{gettext("Premise")}</h4><p dir="auto">{escape(story.premise)}</p>'
-        + (f"<h4>{gettext('Outline')}</h4>{outline}" if story.outline else "")
-        + f'<h4>{gettext("Take it with you")}</h4><p class="links">{links}</p>'
-    )
+    return f"<details><summary>{gettext('Download')}</summary><div>{links}</div></details>"
 
 
 def cut_off(job: Job | None) -> str:

@@ -96,7 +96,7 @@ def opened(house: House, place: Place) -> View:
         address=urlencode({"story": story.id, "strand": strand.id}),
         is_open=True,
         busy=writing is not None,
-        masthead=write_html.masthead(story.title),
+        masthead=write_html.masthead(story.title, story.id, strand.id),
         text=write_html.document(story.title, steps, story.language, place.picked),
         has_earlier=bool(steps) and steps[0].depth > 1,
         draft="",
@@ -112,7 +112,7 @@ def opened(house: House, place: Place) -> View:
         strands=strand_choices(studio, now),
         paragraph=paragraph_view.opened(house, now),
         edits=edits_view.opened(house, now),
-        about=write_html.about(story, strand),
+        about=write_html.about(story),
     )
 
 
@@ -239,7 +239,8 @@ def settle(house: House, place: Place, memory: str, own_plan: str) -> View:
         return replace(library(), notice=told)
     back = writing.instead_of if writing.error else ""
     after = opened(house, replace(place, story_id=progress.story_id, strand_id=back or progress.strand_id))
-    unspent = writing.wish.plan if writing.error and not own_plan.strip() and not back else None
+    failed = writing.error and not writing.is_turn and not back
+    unspent = writing.wish.plan if failed and not own_plan.strip() else None
     # It is open: to say so again would tell its tabs that one of them was chosen.
     view = replace(after, is_open=None, busy=False, notice=told, own_plan=unspent)
     if back:

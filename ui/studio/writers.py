@@ -69,16 +69,24 @@ class Writing(DraftListener):
         owner: whose it is; nobody else's pages find it.
         wish: what is asked of the paragraph.
         instead_of: the strand that it was begun from, to write another version of a paragraph of it.
+        is_turn: it was asked for by a reader who plays: the words asked with go back there if it fails.
         progress: how far it is.
         steps: what it has committed.
     """
 
     def __init__(
-        self, *, story_id: str = "", strand_id: str = "", wish: Wish | None = None, instead_of: str = ""
+        self,
+        *,
+        story_id: str = "",
+        strand_id: str = "",
+        wish: Wish | None = None,
+        instead_of: str = "",
+        is_turn: bool = False,
     ) -> None:
         self.id = secrets.token_hex(8)
         self.owner = ""
         self.instead_of = instead_of
+        self.is_turn = is_turn
         self.wish = wish or Wish()
         self.progress = Progress(story_id=story_id, strand_id=strand_id, plan=self.wish.plan)
         self.steps: tuple[Step, ...] = ()
@@ -241,16 +249,14 @@ class Writers:
 
         return self.start(Writing(), write)
 
-    def go_on(
-        self, studio: Studio, story_id: str, strand_id: str, wish: Wish, *, instead_of: str = ""
-    ) -> Writing:
-        """Write the next paragraph of a strand; ``instead_of`` as in ``Writing``."""
+    def go_on(self, studio: Studio, story_id: str, strand_id: str, wish: Wish, **asked: Any) -> Writing:
+        """Write the next paragraph of a strand; ``asked`` as ``Writing``'s other arguments."""
 
         def write(writing: Writing) -> None:
             for _ in studio.write(story_id, writing, wish=wish, strand=strand_id):
                 pass
 
-        writing = Writing(story_id=story_id, strand_id=strand_id, wish=wish, instead_of=instead_of)
+        writing = Writing(story_id=story_id, strand_id=strand_id, wish=wish, **asked)
         return self.start(writing, write)
 
     def draft(self, studio: Studio, story_id: str, strand_id: str, at: int, plans: Sequence[str]) -> Drafting:

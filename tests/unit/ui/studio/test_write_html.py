@@ -16,7 +16,6 @@ from storyloom.memory.story import (
     SlotRecord,
     Step,
     Story,
-    Strand,
 )
 from storyloom.ui.studio import write_html
 
@@ -95,11 +94,11 @@ SLOT = SlotRecord(slot=HOSTILE, source=HOSTILE, text=HOSTILE, tokens=3, score=0.
         write_html.document(HOSTILE, [step(HOSTILE)], HOSTILE),
         write_html.draft(HOSTILE),
         write_html.draft("", HOSTILE),
-        write_html.masthead(HOSTILE),
+        write_html.masthead(HOSTILE, HOSTILE, HOSTILE),
         write_html.notice(HOSTILE),
         write_html.status(HOSTILE),
         write_html.memory_change(step(HOSTILE)),
-        write_html.about(STORY, Strand(id=HOSTILE, story_id="t", created_at=NOW)),
+        write_html.about(STORY),
         write_html.cut_off(JOB),
         write_html.provenance(1, Provenance(slots=(SLOT,), calls=(CALL,))),
     ],
