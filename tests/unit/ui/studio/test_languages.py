@@ -179,7 +179,8 @@ def test_a_stream_is_heard_in_the_language_of_whoever_asks() -> None:
             assert language() == "en"
 
     async def both() -> tuple[list[str], list[str]]:
-        return await asyncio.gather(asked("de"), asked("zh"))
+        german, chinese = await asyncio.gather(asked("de"), asked("zh"))
+        return german, chinese
 
     assert asyncio.run(both()) == (["de"] * 3, ["zh"] * 3)
 

@@ -42,7 +42,7 @@ class Visitor:
 
 @pytest.fixture
 def frame() -> Frame:
-    names: Any = {name: f"the page's {name}" for name in ("place", "notice", "status", "tabs")}
+    names: Any = {name: f"the page's {name}" for name in ("place", "notice", "status", "tabs", "strands")}
     return Frame(**names)
 
 
