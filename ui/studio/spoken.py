@@ -12,6 +12,8 @@ from storyloom.ui.studio.languages import COOKIE, ENGLISH, LANGUAGES, gettext, l
 # What a component says by itself; a value is a text of ours only where nobody else puts one.
 _SAID = ("label", "placeholder", "info")
 _SAYS_ITS_VALUE = frozenset({"button", "uploadbutton", "downloadbutton"})
+# What Gradio calls a language, where it is more than ours.
+_GRADIOS = {"zh": "zh-CN"}
 # For the choice on the page: it is the server that speaks, so the page is fetched again.
 CHOOSING = f"""element.addEventListener('change', event => {{
   const forever = 'path=/; samesite=strict; max-age=';
@@ -77,7 +79,9 @@ def _translated(message: Any) -> Any:
 def head() -> str:
     """For the page's head: what Gradio itself says comes in the same language."""
     return (
-        "<script>Object.defineProperty(navigator, 'language', {get: () => '" + language() + "'});"
+        "<script>Object.defineProperty(navigator, 'language', {get: () => '"
+        + _GRADIOS.get(language(), language())
+        + "'});"
         "Object.defineProperty(navigator, 'languages', {get: () => [navigator.language]});</script>"
     )
 
