@@ -16,13 +16,14 @@ from storyloom.app.studio import Studio
 from storyloom.app.templates import Templates
 from storyloom.memory.ports import Embedder
 from storyloom.memory.recall import RecallRule
-from storyloom.memory.story import Passage
+from storyloom.memory.story import Dropped, Note, Passage
 from storyloom.storage.database import Database
 from tests.stand_ins import InstantModel, sentence
 
 # So many are written by the recurrence; those after them have other words, and the rest from these in turn.
 _WRITTEN = 24
 _SENTENCES = 10
+_ON_THE_PAGE = 8
 _A_TRANSACTION = 500
 
 
@@ -72,7 +73,8 @@ def _lengthen(database: Database, embedder: Embedder, strand: str, first: int, l
         for depth in range(first, last + 1):
             at = depth % _WRITTEN
             text = " ".join(sentence(dice) for _ in range(_SENTENCES))
-            work.steps.append(replace(written[at], depth=depth, paragraph=text))
+            step = replace(written[at], depth=depth, paragraph=text, dropped=(_left(dice, depth),))
+            work.steps.append(step)
             work.provenance.add(strand, depth, records[at])
             (vector,) = embedder.embed([text])
             passage = Passage(
@@ -80,3 +82,8 @@ def _lengthen(database: Database, embedder: Embedder, strand: str, first: int, l
             )
             work.passages.add([passage])
         work.commit()
+
+
+def _left(dice: random.Random, depth: int) -> Dropped:
+    """A sentence that was on the page for a while: on a full page one leaves with each paragraph."""
+    return Dropped(Note(sentence(dice), depth - _ON_THE_PAGE), "the page is full")

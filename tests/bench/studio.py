@@ -120,8 +120,8 @@ def opening(browser: Browser, address: str, told: Sequence[str], times: int) -> 
 
 
 def _mark(paragraph: str) -> str:
-    """Words that only this paragraph has."""
-    return paragraph.partition(".")[0]
+    """Words that only this paragraph has: its first ones may stand in memory too."""
+    return ". ".join(paragraph.split(". ")[-3:-1])
 
 
 def switching(browser: Browser, address: str, tabs: dict[str, str], times: int) -> Figures:

@@ -6,7 +6,7 @@ from html import escape
 from storyloom.app.remembering import Gone
 from storyloom.memory.story import Dropped, MemoryChange, Note, Origin, Step
 from storyloom.ui.studio.below import reason
-from storyloom.ui.studio.languages import gettext, gettext_noop
+from storyloom.ui.studio.languages import count, gettext, gettext_noop
 
 _BY = {
     Origin.MODEL: gettext_noop("{paragraph}, by the model"),
@@ -16,6 +16,9 @@ _BY = {
     Origin.PERSON: gettext_noop("{paragraph}, by hand"),
     Origin.OUTLINE: gettext_noop("{paragraph}, from the outline"),
 }
+
+# In a long story as many have left as there are paragraphs.
+_MOST_GONE = 60
 
 
 def notes(page: Sequence[Note]) -> str:
@@ -34,10 +37,14 @@ def change(step: Step | None) -> str:
 
 
 def gone(left: Sequence[Gone]) -> str:
-    """The sentences that left, the last ones first."""
+    """The sentences that left last, the last ones first."""
     if not left:
         return _quiet(gettext("No sentence has left it."))
-    return f"<ul>{''.join(map(_gone, left))}</ul>"
+    shown, of_all = left[:_MOST_GONE], ""
+    if len(shown) < len(left):
+        numbers = {"shown": count(len(shown)), "of": count(len(left))}
+        of_all = _quiet(gettext("The last {shown} of {of} sentences are shown.", **numbers))
+    return f"{of_all}<ul>{''.join(map(_gone, shown))}</ul>"
 
 
 def proposals(changes: Sequence[MemoryChange]) -> str:

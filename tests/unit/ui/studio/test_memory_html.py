@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -100,5 +101,16 @@ def test_nothing_is_told_as_nothing() -> None:
     assert "remembers nothing" in memory_html.notes([])
     assert "premise alone" in memory_html.change(None)
     assert "No sentence has left" in memory_html.gone([])
+
+
+def test_a_long_list_of_sentences_that_left_begins_with_the_last() -> None:
+    depths = range(900, 0, -1)
+    left = [Gone(Dropped(replace(NOTE, text=f"Sentence {depth}."), "full"), depth) for depth in depths]
+    told = memory_html.gone(left)
+    assert "The last 60 of 900 sentences are shown." in told
+    assert told.count("<li") == 60
+    assert "Sentence 841." in told
+    assert "Sentence 840." not in told
+    assert "are shown" not in memory_html.gone(left[:60])
     assert "None would fire" in lore_html.firing(LoreScan())
     assert lore_html.brought([]) == lore_html.book_links("s", []) == lore_html.card_links("s", []) == ""
