@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import scripted_command
-from tests.page_server import Server, answer, script
+from tests.page_server import Server, answer, script, scripted_command
 from tests.stand_ins import sentence
 
 pytestmark = pytest.mark.browser
