@@ -145,7 +145,8 @@ def _connect_book(parts: BookParts, book: Book[Any], wiring: Wiring, opened: Cal
 
 def connect_firing(parts: FiringParts, wiring: Wiring, *events: Callable[..., Any]) -> None:
     """Tell which entries would fire: as the person types, and at events."""
-    wiring.on(parts.text.input, lore_view.firing, parts, parts.text, trigger_mode="always_last")
+    # Gradio tells ``input`` nothing of the first words in a box, such as a pasted text.
+    wiring.on(parts.text.change, lore_view.firing, parts, parts.text, trigger_mode="always_last")
     # Gradio's page loses what is typed between the events of a chain.
     for event in (parts.text.blur, *events):
         wiring.on(event, lore_view.firing, parts, parts.text)

@@ -7,6 +7,7 @@ from typing import Any
 from storyloom.app.presets import Preset
 from storyloom.app.story_sampling import UNASKED, Drawn
 from storyloom.ui.studio import edits, sampling_html
+from storyloom.ui.studio.file_names import bare
 from storyloom.ui.studio.languages import gettext, gettext_noop
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Choices, Labelled
@@ -131,6 +132,8 @@ def _asked(house: House, place: Place, values: tuple[float | None, ...]) -> dict
 
 def _shown(house: House, drawn: Drawn) -> View:
     presets = house.studio.presets.all()
+    if house.has_users:
+        drawn = replace(drawn, model=bare(drawn.model))
     options = [(sampling_html.called(preset), preset.name) for preset in presets]
     why = next((preset.why for preset in presets if preset.name == drawn.preset), "")
     if drawn.preset and not why:

@@ -1,6 +1,7 @@
 """The Sampling panel of the Write tab and the presets in the settings, without a browser."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -118,3 +119,11 @@ def test_presets_are_listed_renamed_deleted_and_brought_back(house: House) -> No
         presets_view.pick(house, Place(), {"pick": "delete", "name": "Wild"})
     assert presets_view.pick(house, Place(), {}) == presets_view.View()
     assert presets_view.leave(house, Place()).form == Visible(False)
+
+
+def test_who_signed_in_sees_no_folder_of_the_machine(house: House) -> None:
+    drawn = house.studio.sampling.of(began(house).story_id)
+    told = replace(drawn, model="gguf:/srv/models/big.gguf")
+    shown = sampling_view._shown(replace(house, has_users=True), told)
+    assert "<code>gguf:big.gguf</code>" in (shown.now or "")
+    assert "/srv/models/big.gguf" in (sampling_view._shown(house, told).now or "")
