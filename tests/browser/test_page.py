@@ -255,7 +255,7 @@ def test_hostile_text_is_shown_and_never_run(server: Any, tabs: Any, hostile: st
     expect(page.locator("#memory-note")).to_contain_text("Saved")
     write_on(page, 2)
     prompt_of(page, 2)
-    open_panel(page, "#about-panel", "#about h4")
+    open_panel(page, "#about-panel", "#about")
     expect(page.locator("#about")).to_contain_text("<script>window.pwned = 1</script>")
     expect(page.locator("#text")).to_contain_text("<script>window.pwned = 4</script>")
     expect(page.locator("#provenance pre.prompt").first).to_contain_text("<script>window.pwned = 1</script>")
