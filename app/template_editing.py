@@ -20,6 +20,7 @@ from storyloom.storage.formats.files import write_bytes
 PURPOSES: Final = {
     "writer": "Asks for the next paragraph, with everything that the story remembers for it.",
     "one_call": "Asks a strong model for paragraph, memory and plans in one answer.",
+    "rewriter": "Asks for other words in the place of those that were marked.",
     "memory_keeper": "Makes a passage into one sentence for short-term memory.",
     "planner_offer": "Asks what happens next, once for each of the three plans.",
     "planner_openers": "Lists first words for plans, which a small model goes on from.",

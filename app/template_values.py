@@ -224,10 +224,26 @@ def _editor(facts: Facts) -> dict[str, Any]:
     }
 
 
+def _rewriter(facts: Facts) -> dict[str, Any]:
+    return {
+        "before": facts.text("last"),
+        "passage": facts.text("plan") or facts.text("premise"),
+        "after": "",
+        "instruction": "make it rain",
+        "most_words": _WORDS,
+        # Of the samples both kinds of models are asked, of a story the one that it has.
+        "follows": not facts.can_prefill,
+        "mode": facts.mode.value,
+        **{name: facts.text(name) for name in ("premise", "style", "authors_note")},
+        "language": facts.language,
+    }
+
+
 _OWN: Mapping[str, Callable[[Facts], dict[str, Any]]] = {
     "writer": lambda facts: {"prefill": facts.can_prefill, "opening": ""},
     "one_call": lambda _facts: {"paragraph_words": _WORDS, "memory_words": _MEMORY_WORDS},
     "memory_keeper": _keeper,
+    "rewriter": _rewriter,
     "editor": _editor,
     "planner_offer": _offer,
     "planner_title": _beginning,

@@ -172,7 +172,7 @@ def test_a_paragraph_is_edited_and_memory_made_again(house: House, place: Place)
     assert "noted of paragraph 2 and the memory after paragraph 3" in (panel.stale or "")
     assert panel.rebuild == Visible(True)
     told = made_again(house, place)
-    assert "Made again: 2 pages of memory." in (told.status or "")
+    assert "Made again: 2 pages of memory" in (told.status or "")
     assert (told.stale, told.rebuild, told.clock) == ("", Visible(False), Ticking(False))
     assert paragraph_view.opened(house, place).stale == ""
 

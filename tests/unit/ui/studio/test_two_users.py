@@ -353,8 +353,12 @@ CALLS: dict[str, Call] = {
     "rewrite_view.cancel": lambda h, p, k: rewrite_view.cancel(h, p, _asked(k)),
     "sampling_view.opened": lambda h, p, _: sampling_view.opened(h, p),
     "sampling_view.choose": lambda h, p, _: sampling_view.choose(h, p, "Wild"),
-    "sampling_view.change": lambda h, p, _: sampling_view.change(h, p, 0.3),
-    "sampling_view.keep": lambda h, p, _: sampling_view.keep(h, p, "Tom's", 0.3),
+    "sampling_view.change": lambda h, p, _: sampling_view.change(
+        h, p, *(dial.least for dial in sampling_view.DIALS)
+    ),
+    "sampling_view.keep": lambda h, p, _: sampling_view.keep(
+        h, p, "Tom's", *(dial.least for dial in sampling_view.DIALS)
+    ),
     "sampling_view.undo": lambda h, p, k: sampling_view.undo(h, p, k.undo),
     "templates_view.opened": lambda h, p, _: templates_view.opened(h, p, Box(), ""),
     "templates_view.pick": lambda h, p, _: templates_view.pick(
