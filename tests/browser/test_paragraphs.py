@@ -1,6 +1,7 @@
 """The picked paragraph on the page: written again, edited, split, filled in before, deleted, undone."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,16 @@ BOOK = (
 NEW = "Elias brought a whale to the attic, and nobody knew where the stairs had gone."
 
 
-@pytest.fixture
-def story(server: Any, tmp_path: Path) -> str:
+def imported(server: Any, folder: Path) -> str:
     """The id of a story of three paragraphs that no model wrote."""
-    book = tmp_path / "The Empty Boat.txt"
+    book = folder / "The Empty Boat.txt"
     book.write_text("\n\n".join(BOOK), encoding="utf-8")
     return str(server.cli("import", str(book))["story"]["id"])
+
+
+@pytest.fixture
+def story(server: Any, tmp_path: Path) -> str:
+    return imported(server, tmp_path)
 
 
 @pytest.fixture
@@ -220,7 +225,11 @@ def test_a_failure_to_write_again_is_told_and_the_version_before_is_open(page: P
     page.screenshot(path=shots / "paragraph-again-failed-1440.png")
 
 
-def test_another_version_that_is_stopped_leaves_the_one_before_open(page: Page) -> None:
+def test_another_version_that_is_stopped_leaves_the_one_before_open(
+    own_server: Callable[..., Any], tabs: Any, tmp_path: Path
+) -> None:
+    server = own_server(delay=0.15)  # slow enough to be stopped
+    page = tabs.open(f"{server.url}?story={imported(server, tmp_path)}")
     pick(page, 2)
     page.locator("#again").click()
     page.wait_for_function("(document.querySelector('#draft')?.innerText || '').length > 40")
