@@ -32,7 +32,7 @@ class Parts:
 
 def build() -> Parts:
     """Lay it out."""
-    with gr.Row(elem_id="looks"):
+    with gr.Column(elem_id="looks"):
         said(machine_html.shades, elem_id="shades", js_on_load=shade.CHOOSING)
         said(spoken.choice, elem_id="languages", js_on_load=spoken.CHOOSING)
     models = gr.HTML(elem_id="models")
