@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.test_page import no_sideways_scroll
+from tests.browser.test_page import no_sideways_scroll, streams
 
 pytestmark = pytest.mark.browser
 
@@ -232,7 +232,7 @@ def test_another_version_that_is_stopped_leaves_the_one_before_open(
     page = tabs.open(f"{server.url}?story={imported(server, tmp_path)}")
     pick(page, 2)
     page.locator("#again").click()
-    page.wait_for_function("(document.querySelector('#draft')?.innerText || '').length > 40")
+    streams(page)
     page.keyboard.press("Escape")
     said(page, "The other version of paragraph 2 was stopped, so the one before is open again.")
     said(page, "kept on the strand “Another paragraph 2”")
