@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.integration.conftest import LAUNCHER
+
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -29,19 +31,6 @@ HOSTILE_PARAGRAPH = (
     "By noon the same marks had come back, deeper than before, and the tide had left a word as long as the "
     f"landing stage: {'extraordinarily' * 20}. Nobody believed her when she told them at the harbour office."
 )
-# The vectors of tests/integration's embedder in the place of MiniLM's: their load takes seconds.
-LAUNCHER = """
-import importlib.util, sys
-spec = importlib.util.spec_from_file_location("conftest_of_cli", sys.argv[1])
-conftest = importlib.util.module_from_spec(spec)
-sys.modules[spec.name] = conftest
-spec.loader.exec_module(conftest)
-from storyloom.app import wiring
-wiring.MiniLMEmbedder = conftest.HashEmbedder
-sys.argv[:2] = ["storyloom"]
-from storyloom.ui.cli import main
-main()
-"""
 PARAGRAPHS = (Path(__file__).parent / "paragraphs.txt").read_text(encoding="utf-8").splitlines()
 # They go on from any of the planner's openers.
 FIRST_PLANS = [
