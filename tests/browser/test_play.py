@@ -154,8 +154,8 @@ def test_a_page_that_is_closed_or_loaded_again_finds_the_words(
     assert len(server.cli("show", story)["steps"]) == 2
 
 
-def test_both_tabs_show_the_same(server: Any, tabs: Any) -> None:
-    page = tabs.open(server.url)
+def test_both_tabs_show_the_same(own_server: Callable[..., Any], tabs: Any) -> None:
+    page = tabs.open(own_server(delay=0.05).url)
     begin(page)
     play(page, "open the door", 2)
     page.locator("#play-action textarea").fill("wait")

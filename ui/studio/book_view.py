@@ -101,9 +101,9 @@ CHARACTERS = Book(
 
 
 def listed(book: Book[T], house: House, place: Place) -> View:
-    """All of them; an open form stays as it is."""
+    """All of them; an open form stays as it is, and so does what was told of a change."""
     all_of_them = book.kept(house.studio).list(place.story_id)
-    return View(notice="", table=book.table(all_of_them), links=book.links(place.story_id, all_of_them))
+    return View(table=book.table(all_of_them), links=book.links(place.story_id, all_of_them))
 
 
 def pick(
@@ -158,7 +158,7 @@ def close(book: Book[T], house: House, place: Place) -> View:  # noqa: ARG001
 def undo(book: Book[T], house: House, place: Place, picked: Mapping[str, str]) -> View:
     """Take back the last edit."""
     told = edits.undo(house, place, picked)
-    return replace(listed(book, house, place), told=told)
+    return replace(listed(book, house, place), told=told, notice="")
 
 
 def _filled(book: Book[T], one: T, opened: Opened, values: tuple[Any, ...]) -> View:
@@ -194,7 +194,7 @@ def _switched(
         return gettext(_SWITCHED.get((field, on), _CHANGED), name=_name(book, one))
 
     told = edits.edit(house, place, change)
-    view = replace(listed(book, house, place), told=told)
+    view = replace(listed(book, house, place), told=told, notice="")
     if opened.id != id_:
         return view
     filled = form.shown(book.fields, book.kept(house.studio).get(place.story_id, id_))
@@ -203,7 +203,7 @@ def _switched(
 
 def _changed(book: Book[T], house: House, place: Place, change: Callable[[], str]) -> View:
     told = edits.edit(house, place, change)
-    return _closed(replace(listed(book, house, place), told=told))
+    return _closed(replace(listed(book, house, place), told=told, notice=""))
 
 
 def _name(book: Book[T], one: T) -> str:

@@ -61,7 +61,7 @@ def bring_in(book: Book[T], house: House, place: Place, path: str) -> book_view.
     finally:
         file.unlink(missing_ok=True)
     after = book_view.listed(book, house, place)
-    return replace(after, told=told + lore_html.brought(refused))
+    return replace(after, told=told + lore_html.brought(refused), notice="")
 
 
 def firing(house: House, place: Place, text: str) -> FiringView:

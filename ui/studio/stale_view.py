@@ -44,8 +44,8 @@ def opened(house: House, place: Place) -> View:
 
 
 def refreshed(house: House, place: Place) -> View:
-    """What is stale after an edit; whatever else is told here stays."""
-    return _shown(house, place, house.writers.rebuild_of(place.strand_id), None)
+    """What is stale after an edit; what was told of that stays, and so does whatever else is told here."""
+    return replace(_shown(house, place, house.writers.rebuild_of(place.strand_id), None), notice=None)
 
 
 def again(house: House, place: Place) -> View:

@@ -9,7 +9,7 @@ from storyloom.app.events import Listener
 from storyloom.memory.errors import ImportRefused, InvalidSetting, InvalidText, LoreNotFound, StoryNotFound
 from storyloom.memory.lore import CharacterSheet, LoreEntry
 from storyloom.ui import serve
-from storyloom.ui.studio import book_view, form, lore_fields, lore_view
+from storyloom.ui.studio import book_view, form, lore_fields, lore_view, stale_view
 from storyloom.ui.studio.book_view import CHARACTERS, CLOSED, LORE, Opened
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Visible
@@ -210,3 +210,8 @@ def test_lore_is_downloaded_by_its_owner_alone(house: House, place: Place) -> No
     assert "The%20Lamp.json" in answer.headers["Content-Disposition"]
     with pytest.raises(StoryNotFound):
         serve.exported_lore(house.studio.of_owner("tom"), place.story_id, "json")
+
+
+def test_what_is_shown_anew_after_an_edit_takes_no_notice_away(house: House, place: Place) -> None:
+    assert stale_view.refreshed(house, place).notice is None
+    assert book_view.listed(LORE, house, place).notice is None

@@ -10,6 +10,7 @@ from storyloom.ui.studio import templates_view
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Enabled, Visible
 from storyloom.ui.studio.templates_view import Box, View
+from tests.page_server import ROOT
 from tests.unit.ui.studio.telling import began, went_on
 
 NOWHERE = Place()
@@ -33,8 +34,9 @@ def opened(
 def test_the_list_says_what_each_is_for_and_whose_it_is(house: House) -> None:
     first = templates_view.opened(house, NOWHERE, Box(), "")
     assert first.section == Visible(True)
-    assert (first.listing or "").count("<li>") == 10
-    assert (first.listing or "").count('class="ours"') == 10
+    many = len(list((ROOT / "app" / "prompts").glob("*.j2")))
+    assert (first.listing or "").count("<li>") == many
+    assert (first.listing or "").count('class="ours"') == many
     assert first.source is None
     assert templates_view.pick(house, NOWHERE, {}, Box(), "") == View()
 
