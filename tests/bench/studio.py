@@ -20,7 +20,6 @@ from pathlib import Path
 from statistics import median
 from unittest.mock import patch
 
-from gradio_client import Client
 from playwright.sync_api import Browser, Page, Response, sync_playwright
 
 from storyloom.app import wiring
@@ -48,6 +47,8 @@ from tests.page_server import (
 _SECONDS_A_WORD = 0.018
 # Milliseconds in which a page that answers has settled.
 _CALM = 500
+# Milliseconds; in reproducible mode the starter reads its whole prompt at each call.
+_PATIENCE = 180_000
 _PLAN = "Mara rows out to meet the boat."
 # What each tab shows once it is there.
 _TABS = {
@@ -66,11 +67,16 @@ _HOME_TABS = {
 Figures = dict[str, float | int]
 
 
-def until(page: Page, selector: str, act: Callable[[], object]) -> float:
+# Looked for at every frame: Playwright's own waiting looks but twice a second after a while.
+_IS_THERE = """([selector, text]) => [...document.querySelectorAll(selector)].some(
+  one => one.checkVisibility() && one.textContent.includes(text))"""
+
+
+def until(page: Page, selector: str, act: Callable[[], object], text: str = "") -> float:
     """Seconds from an act until what it brings is on the page."""
     started = time.perf_counter()
     act()
-    page.wait_for_selector(selector)
+    page.wait_for_function(_IS_THERE, arg=[selector, text], polling="raf")
     return time.perf_counter() - started
 
 
@@ -78,6 +84,7 @@ def until(page: Page, selector: str, act: Callable[[], object]) -> float:
 def opened(browser: Browser) -> Iterator[Page]:
     """A page of somebody who was never there: nothing is in the browser's cache."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(_PATIENCE)
     try:
         yield context.new_page()
     finally:
@@ -157,25 +164,22 @@ def editing(browser: Browser, address: str, times: int) -> Figures:
             text = f"Mara wrote this line {number} times."
             words.fill(text)
             page.wait_for_timeout(_CALM)
-            save = page.locator("#save-form")
-            seconds.append(until(page, f'#text .paragraph p:text("{text}")', save.click))
+            seconds.append(until(page, "#text .paragraph p", page.locator("#save-form").click, text))
             words.wait_for(state="hidden")
     return spread("edit_s", seconds)
 
 
 def streaming(browser: Browser, server: Server, story: str, paragraphs: int) -> Figures:
-    """Writes paragraphs through the page and by the use case in turns, on two strands that fork alike."""
-    asked = Client(server.url, verbose=False, analytics_enabled=False)
-    last = asked.predict(story, last=1, api_name="/read")["steps"][0]["depth"]
-    by_page, by_command = (
-        asked.predict(story, at=last, name=name, api_name="/branch")["strand"]["id"]
-        for name in ("by page", "by command")
-    )
+    """Writes paragraphs through the page and by the use case in turns, in two copies of the story.
+
+    Copies have the same seeds, and with ``STORYLOOM_REPRODUCIBLE`` the starter writes both the same words.
+    """
     through_page: list[float] = []
     by_use_case: list[float] = []
-    address = f"{server.url}?story={story}&strand={by_page}"
     with wiring.open_studio(load_settings(), warm=True) as studio, opened(browser) as page:
-        page.goto(address)
+        copy = studio.duplicate(story).id
+        last = studio.show(story, last=1).steps[-1].depth
+        page.goto(f"{server.url}?story={story}")
         page.wait_for_selector("#text .paragraph")
         for number in range(paragraphs + 1):  # the first wakes both engines
             page.locator("#own-plan textarea").fill(_PLAN)
@@ -184,15 +188,14 @@ def streaming(browser: Browser, server: Server, story: str, paragraphs: int) -> 
             through_page.append(until(page, brings, page.locator("#write").click))
             page.locator("#write").wait_for()
             started = time.perf_counter()
-            deque(studio.write(story, Listener(), wish=Wish(plan=_PLAN), strand=by_command), maxlen=0)
+            deque(studio.write(copy, Listener(), wish=Wish(plan=_PLAN)), maxlen=0)
             by_use_case.append(time.perf_counter() - started)
-    steps = [
-        asked.predict(story, strand=strand, last=paragraphs, api_name="/read")["steps"]
-        for strand in (by_page, by_command)
-    ]
-    asked.close()
-    own = [sum(step["seconds"] for step in each) for each in steps]
+        both = [studio.show(one, last=paragraphs).steps for one in (story, copy)]
+    own = [sum(step.seconds for step in each) for each in both]
     return {
+        "paragraphs_with_the_same_words": sum(
+            one.paragraph == other.paragraph for one, other in zip(*both, strict=True)
+        ),
         "page_step_over_use_case_step": round(own[0] / own[1], 3),
         "page_paragraph_s": round(median(through_page[1:]), 3),
         "use_case_paragraph_s": round(median(by_use_case[1:]), 3),
@@ -211,6 +214,7 @@ def run(home: Path, arguments: argparse.Namespace) -> Figures:
     """All figures."""
     os.environ["STORYLOOM_HOME"] = str(home)
     if arguments.starter:
+        os.environ["STORYLOOM_REPRODUCIBLE"] = "true"
         (home / "models").mkdir()
         weights = pull_starter(ROOT / "build" / "models", lambda _done, _total: None)
         shutil.copy(weights, home / "models" / weights.name)
@@ -253,7 +257,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--paragraphs", type=int, default=2_000)
     parser.add_argument("--times", type=int, default=7)
-    parser.add_argument("--written", type=int, default=len(PARAGRAPHS))
+    parser.add_argument("--written", type=int, default=len(PARAGRAPHS) - 1)
     parser.add_argument("--starter", action="store_true", help="write with the starter, not by script")
     with tempfile.TemporaryDirectory() as folder:
         print(json.dumps({"bench": "studio", **run(Path(folder), parser.parse_args())}))

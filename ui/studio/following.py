@@ -8,8 +8,9 @@ from storyloom.app.events import Stage
 from storyloom.ui.studio.languages import gettext, gettext_noop
 from storyloom.ui.studio.writers import Progress, Writers, Writing
 
-# Ten looks a second at what has come: smooth to read, and little to send.
+# Ten looks a second at what has come: smooth to read, and little to send. An end is seen sooner.
 _LOOK_SECONDS = 0.1
+_END_SECONDS = 0.02
 _DOING: Mapping[Stage, str] = {
     "loading": gettext_noop("Waking the model…"),
     "waiting": gettext_noop("Waiting: this strand is being written elsewhere…"),
@@ -62,7 +63,7 @@ async def looks(writers: Writers, writing_id: str) -> AsyncIterator[Look]:
             if now != seen:
                 yield Look(writing.id, seen, now)
                 seen = now
-            await asyncio.sleep(_LOOK_SECONDS)
+            await _look_or_end(writing)
         writing = writers.of_strand(writing.progress.strand_id)
         if writing is not None:
             yield Look(writing.id, None, None)
@@ -71,7 +72,16 @@ async def looks(writers: Writers, writing_id: str) -> AsyncIterator[Look]:
 async def ended(writing: Writing) -> None:
     """Wait for a writing's end; whoever is called away meanwhile leaves it as it is."""
     while not writing.done:
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_END_SECONDS)
+
+
+async def _look_or_end(writing: Writing) -> None:
+    """Wait until the next look, or until a writing has ended before."""
+    try:
+        async with asyncio.timeout(_LOOK_SECONDS):
+            await ended(writing)
+    except TimeoutError:
+        return
 
 
 def doing(progress: Progress) -> str:

@@ -218,6 +218,12 @@ async def follow(house: House, place: Place) -> AsyncIterator[View]:
         place = replace(place, writing_id=look.writing_id)
         so_far = opened(house, place)
         yield View(place=place, text=so_far.text, has_earlier=so_far.has_earlier)
+    # What settles the page comes by a request of its own: the paragraph needn't wait for it.
+    writing = house.writers.get(place.writing_id)
+    if writing is not None and writing.steps and writing.error is None:
+        now = writing.progress
+        done = opened(house, replace(place, story_id=now.story_id, strand_id=now.strand_id))
+        yield View(text=done.text, has_earlier=done.has_earlier, draft="")
 
 
 def settle(house: House, place: Place, memory: str, own_plan: str) -> View:

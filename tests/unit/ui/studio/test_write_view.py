@@ -188,6 +188,9 @@ def test_following_tells_what_changes_and_ends_with_the_writing(house: House, pa
 
     views = asyncio.run(look())
     assert all(view.place is None for view in views)
+    # The paragraph is there before the page is settled.
+    assert 'data-depth="2"' in (views[-1].text or "")
+    assert views[-1].draft == ""
 
 
 def test_nothing_to_follow_is_no_view(house: House) -> None:
