@@ -28,11 +28,10 @@ def build() -> Parts:
 
 
 def connect(parts: Parts, wiring: Wiring, tab: gr.Tab) -> None:
-    """Let every part call its handler; the timer runs only while the tab is open."""
+    """Let every part call its handler; the timer runs from when the tab is opened first.
+
+    It isn't halted when another tab is opened: that answer could come after the one to opening this again.
+    """
     wiring.on(tab.select, batch_view.opened, parts)
     wiring.on(parts.timer.tick, batch_view.looked, parts, trigger_mode="once")
     wiring.on_pick(parts.batches.click, batch_view.cancel, parts)
-    beside = tab.parent.children if tab.parent else []
-    for other in beside:
-        if isinstance(other, gr.Tab) and other is not tab:
-            wiring.on(other.select, batch_view.left, parts)

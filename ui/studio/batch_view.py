@@ -24,11 +24,6 @@ def opened(house: House, place: Place) -> View:
     return replace(looked(house, place), timer=Ticking(True))
 
 
-def left(_house: House, _place: Place) -> View:
-    """Another tab was opened."""
-    return View(timer=Ticking(False))
-
-
 def looked(house: House, _place: Place) -> View:
     """The batches as they stand."""
     return View(batches=batch_html.batches(Batches(house.studio.shelf).overview()))

@@ -2,6 +2,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pgvector.sqlalchemy  # noqa: F401  (teaches SQLAlchemy to read the columns of vectors)
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config

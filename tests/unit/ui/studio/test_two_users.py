@@ -179,7 +179,6 @@ _BOX = ("", "")
 # A call of every handler, with what the second user knows in the place of every id.
 CALLS: dict[str, Call] = {
     "batch_view.opened": lambda h, p, _: batch_view.opened(h, p),
-    "batch_view.left": lambda h, p, _: batch_view.left(h, p),
     "batch_view.looked": lambda h, p, _: batch_view.looked(h, p),
     "batch_view.cancel": lambda h, p, k: batch_view.cancel(h, p, {"pick": "cancel", "task": k.task}),
     "book_view.listed": lambda h, p, _: _books(lambda b: book_view.listed(b, h, p)),
@@ -385,7 +384,7 @@ CALLS: dict[str, Call] = {
 # They look into no story: they only say what is being done, open a step or an empty form, close one, or
 # tell of this machine, of the second user's own shelf and of the second user's own writings.
 OF_NO_STORY = {
-    "batch_view.opened", "batch_view.left", "batch_view.looked", "batch_view.cancel",
+    "batch_view.opened", "batch_view.looked", "batch_view.cancel",
     "book_view.add", "book_view.close",
     "drafts_view.opened", "drafts_view.follow", "drafts_view.pick",
     "inspect_view.scoring",
