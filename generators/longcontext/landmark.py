@@ -10,7 +10,7 @@ from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRotary
 
 from storyloom.generators.longcontext.cells import cells_of
 from storyloom.generators.longcontext.configuration import LongContextConfig
-from storyloom.generators.longcontext.landmark_cache import Blocks
+from storyloom.generators.longcontext.landmark_cache import Blocks, without_oldest
 from storyloom.generators.longcontext.landmark_config import LandmarkConfig
 from storyloom.generators.longcontext.landmark_tiles import Tiles
 from storyloom.generators.longcontext.modeling import (
@@ -351,6 +351,18 @@ class LandmarkForCausalLM(LongContextForCausalLM):
     config_class = LandmarkConfig
     model_class = LandmarkModel
     can_anneal = True
+
+    def latest(self, state: dict[str, Tensor], tokens: int) -> dict[str, Tensor]:
+        """The last blocks alone: in training a token sees all that are held, and books fill any memory."""
+        block = self.config.landmark_block
+        if self.config.landmark_most_blocks is not None:
+            return state
+        found = dict(state)
+        for index in self.config.memory_layers or ():
+            cells = {name: state[f"{index}.{name}"] for name in ("read", "keys", "values", "landmarks")}
+            for name, held in without_oldest(cells, block=block, most=-(-tokens // block)).items():
+                found[f"{index}.{name}"] = held
+        return found
 
     def anneal(self, done: float) -> None:
         """Let the landmarks say so much of a block's weight: 0 for nothing, as at first, 1 for all of it.

@@ -5,7 +5,7 @@ before another text. Keys and landmarks are kept unrotated, so that a block can 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -116,6 +116,26 @@ class Blocks:
             return held.index_put((row, column), new)
         held[row, column] = new
         return held
+
+
+def without_oldest(cells: Mapping[str, Tensor], *, block: int, most: int) -> Mapping[str, Tensor]:
+    """A layer's cells as if each row's text began later, with so many whole blocks at most.
+
+    Args:
+        cells: ``read``, ``keys``, ``values`` and ``landmarks``, of rows that hold all that they have read.
+        block: tokens a block.
+        most: whole blocks; a last one that isn't whole stays too.
+    """
+    leaving = [max(0, read // block - most) for read in cells["read"].tolist()]
+    read = cells["read"] - block * torch.tensor(leaving)
+    room = _with_room(int(read.max()), block)
+    tokens = [block * count for count in leaving]
+    return {
+        "read": read,
+        "keys": _without(cells["keys"], tokens, room),
+        "values": _without(cells["values"], tokens, room),
+        "landmarks": _without(cells["landmarks"], leaving, room // block),
+    }
 
 
 def _with_room(need: int, whole: int) -> int:

@@ -206,5 +206,14 @@ class LongContextForCausalLM(LongContextPreTrainedModel, LlamaForCausalLM):
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
+    def latest(self, state: dict[str, Tensor], _tokens: int) -> dict[str, Tensor]:
+        """What of a state a training brings into its next segment, where states grow with the text.
+
+        Args:
+            state: of ``state_dict_of``; it isn't changed.
+            _tokens: how many of the last tokens are enough.
+        """
+        return state
+
     def adopt(self, source: PreTrainedModel) -> None:
         """Begin new weights as those of the LLaMA that this was converted from, where a family does."""

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "hope": {**_MEMORY, "hope_periods": [64, 256], "memory_chunk": 32},
     "landmark": {"landmark_block": 16, "landmark_top_k": 4, "landmark_local": 1},
     "hybrid": _MEMORY,
+    "hybrid-long": _MEMORY,  # as hybrid, its heads remembering from 16 tokens to a whole text at first
 }
 
 
@@ -118,7 +120,7 @@ def plan_for(arm: str, seed: int) -> Plan:
         learning_rate=2e-3,
         backbone="full",
         backbone_rate=2e-4,
-        anneal=ANNEAL if arm in ("hybrid", "landmark") else 0.0,
+        anneal=ANNEAL if _family(arm) in ("hybrid", "landmark") else 0.0,
         seed=1000 + seed,
     )
 
@@ -143,13 +145,29 @@ def excerpts(held: Corpus) -> torch.Tensor:
     return torch.from_numpy(np.stack(parts))
 
 
+def _family(arm: str) -> str:
+    return arm.partition("-")[0]
+
+
 def _made(arm: str, seed: int, base: PreTrainedModel) -> PreTrainedModel:
     if arm in ("full", "window"):
         made = plain(copy.deepcopy(base), WINDOW if arm == "window" else None)
         if arm == "full":
             extend(made, Rope("abf", LENGTH / base.config.max_position_embeddings))
         return made
-    return converted(base, arm, ARMS[arm], seed=seed)
+    made = converted(base, _family(arm), ARMS[arm], seed=seed)
+    if arm == "hybrid-long":
+        _reach_further(made)
+    return made
+
+
+@torch.no_grad()
+def _reach_further(hybrid: Any) -> None:
+    """Let a Mamba's heads begin with decays to 1/e in 16 to ``LENGTH`` tokens, evenly by logarithm."""
+    for layer in ARMS["hybrid"]["memory_layers"]:
+        branch = hybrid.model.layers[layer].branch
+        reaches = torch.linspace(math.log(16), math.log(LENGTH), branch.heads)
+        branch.A_log.copy_(-reaches - torch.nn.functional.softplus(branch.dt_bias).log())
 
 
 def _measure(model: Any, ids: torch.Tensor, way: str, controls: Any) -> dict[str, NDArray[np.float32]]:

@@ -41,11 +41,14 @@ PLAN = Plan(
 )
 
 
-def tokenizer(books: Path, folder: Path) -> PreTrainedTokenizerFast:
-    """A byte-level BPE of 4,096 tokens, made once."""
+def tokenizer(books: Path, folder: Path, *, digits: bool = False) -> PreTrainedTokenizerFast:
+    """A byte-level BPE of 4,096 tokens, made once; ``digits``: each is a token, as the starter's are."""
     if not (folder / "tokenizer.json").is_file():
         made = Tokenizer(models.BPE())
-        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        parts: list[Any] = [pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        if digits:
+            parts.insert(0, pre_tokenizers.Digits(individual_digits=True))
+        made.pre_tokenizer = pre_tokenizers.Sequence(parts)
         made.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
             vocab_size=VOCABULARY,

@@ -13,7 +13,8 @@ class Carry:
     """What each row's memory held at the end of its last segment.
 
     Attention begins anew with each segment, at position 0, as it does when a story's next step is written.
-    A model without a memory carries nothing.
+    A model without a memory carries nothing; one whose memory grows with the text, as many of the last tokens
+    as the segment had.
 
     Args:
         model: that reads.
@@ -23,7 +24,7 @@ class Carry:
     """
 
     def __init__(self, model: Any):
-        self._config = model.config if isinstance(model, LongContextForCausalLM) else None
+        self._model = model if isinstance(model, LongContextForCausalLM) else None
         self._device = model.device
         self.state: State = {}
 
@@ -33,13 +34,13 @@ class Carry:
         Args:
             fresh: [rows], whose memory is to be empty.
         """
-        if self._config is None:
+        if self._model is None:
             return None
         for held in self.state.values():
             held[fresh.to(held.device)] = 0
-        return cache_from(self.state or None, self._config, self._device)
+        return cache_from(self.state or None, self._model.config, self._device)
 
-    def keep(self, cache: Cache | None) -> None:
-        """Take what a segment has left in its cache."""
-        if self._config is not None and cache is not None:
-            self.state = state_dict_of(cache, self._config)
+    def keep(self, cache: Cache | None, tokens: int) -> None:
+        """Take what a segment of so many tokens has left in its cache."""
+        if self._model is not None and cache is not None:
+            self.state = self._model.latest(state_dict_of(cache, self._model.config), tokens)

@@ -1,17 +1,15 @@
 """What a training in a folder is held by: one process at a time, and memory that is told of when it ends."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
 
+from storyloom.generators.free_memory import is_memory_full, within_free_memory
 from storyloom.generators.longcontext.training.plan import Plan
 from storyloom.memory.errors import InvalidSetting
-
-# What torch says when the CPU's memory is at its end; the GPU has an error class of its own.
-_FULL = ("not enough memory", "can't allocate memory", "out of memory")
 
 
 @contextmanager
@@ -33,16 +31,18 @@ def alone(folder: Path, work: Path) -> Iterator[None]:
 
 @contextmanager
 def memory_told(plan: Plan, work: Path) -> Iterator[None]:
-    """Say what to do where torch's memory doesn't hold a step.
+    """Say what to do where the memory doesn't hold a step.
 
     Raises:
         InvalidSetting: it doesn't.
     """
+    # A GPU's driver reserves more of the CPU's memory than it ever fills.
+    bound = nullcontext() if torch.cuda.is_available() else within_free_memory()
     try:
-        yield
+        with bound:
+            yield
     except (MemoryError, RuntimeError) as error:
-        full = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not full and not any(words in str(error) for words in _FULL):
+        if not is_memory_full(error):
             raise
         anew = f" and remove {work}, to begin anew" if (work / "checkpoint.pt").is_file() else ""
         raise InvalidSetting(

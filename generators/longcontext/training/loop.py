@@ -195,7 +195,7 @@ class Training:
                 past_key_values=cache,
                 use_cache=cache is not None,
             ).last_hidden_state
-            carry.keep(cache)
+            carry.keep(cache, part.ids.shape[1])
             if self._teacher is not None:
                 return self._teacher.loss(hidden, part)
             return next_token_loss(hidden, self.model.lm_head, part.labels)

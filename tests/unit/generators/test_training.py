@@ -8,6 +8,7 @@ import torch
 from filelock import FileLock
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
+from storyloom.generators import free_memory
 from storyloom.generators.conversion import convert
 from storyloom.generators.longcontext.training.loop import Limits, Training
 from storyloom.generators.training import train_folder
@@ -223,6 +224,14 @@ def test_too_little_memory_is_told(place: Path, error: Exception, monkeypatch: p
             train_folder(place / "lact", None, {})
     assert equal(loaded(place / "lact"), before)
     assert train_folder(place / "lact", None, {}, limits=ONE).steps == 2
+
+
+def test_a_step_that_wants_more_than_is_free_is_told_of(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = loaded(place / "lact")
+    monkeypatch.setattr(free_memory, "free_bytes", lambda: 2**27)
+    with pytest.raises(InvalidSetting, match="steps of 128 rows of up to 4,096 tokens"):
+        train_folder(place / "lact", place / "books", {"tokens": 10**6, "lengths": (4096,), "rows": 128})
+    assert equal(loaded(place / "lact"), before)
 
 
 def test_another_failure_is_not_taken_for_too_little_memory(
