@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 
 from storyloom.generators.cores import physical_cores
+from storyloom.generators.free_memory import is_memory_full, within_free_memory
 from storyloom.generators.hf_loading import load
 from storyloom.generators.longcontext.baselines import check_llama, has_memory, plain
 from storyloom.generators.longcontext.corpus import Corpus, read_corpus
@@ -125,10 +127,12 @@ def evaluate(target: str, asked: Asked, *, cache: Path | None, threads: int | No
     check_llama(loaded.model, target)
     corpus = None if asked.text is None else read_corpus(asked.text.expanduser(), loaded.tokenizer, cache)
     bench = _Bench(loaded.model, loaded.tokenizer, corpus, asked, tell)
+    bound = within_free_memory() if loaded.model.device.type == "cpu" else nullcontext()
     try:
-        results = {suite: bench.measure(suite) for suite in asked.suites}
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if type(error) is RuntimeError and "allocate memory" not in str(error):
+        with bound:
+            results = {suite: bench.measure(suite) for suite in asked.suites}
+    except (MemoryError, RuntimeError) as error:
+        if not is_memory_full(error):
             raise
         raise ModelUnavailable(
             f"The memory of {loaded.model.device} is too small for this. Ask for a shorter --length or fewer "

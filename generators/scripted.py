@@ -8,8 +8,9 @@ A JSON file holds either such a list or rules::
      "default": ["Something else."], "context_tokens": 2048, "delay_seconds": 0.01}
 
 The first rule whose ``match`` stands in the prompt gives the reply; each rule goes through its own
-replies in turn. In a reply ``{n}`` is the number of the call (from 1) and ``{seed}`` the request's seed. A
-reply ``{"error": "text"}`` fails the call. Tokens are words: each run of letters between white space is one.
+replies in turn, and may have a ``delay_seconds`` of its own. In a reply ``{n}`` is the number of the call
+(from 1) and ``{seed}`` the request's seed. A reply ``{"error": "text"}`` fails the call. Tokens are words:
+each run of letters between white space is one.
 """
 
 import itertools
@@ -45,6 +46,7 @@ _Replies = Annotated[list[str | _Error], Field(min_length=1)]
 class _Rule(_Strict):
     match: str
     replies: _Replies
+    delay_seconds: float | None = Field(default=None, ge=0.0)
 
 
 class _Script(_Strict):
@@ -115,32 +117,35 @@ class ScriptedModel:
                 f"The prompt has {prompt_tokens} tokens and {request.max_tokens} more were asked for, but "
                 f"{self._name} holds {self._context_tokens}. Shorten the prompt or write fewer tokens."
             )
-        reply = self._next_reply(prompt, request.seed)
-        return self._speak(reply, request, prompt_tokens)
+        rule = next((rule for rule in self._script.rules if rule.match in prompt), None)
+        reply = self._next_reply(rule, request.seed)
+        own = rule.delay_seconds if rule else None
+        delay = self._script.delay_seconds if own is None else own
+        return self._speak(reply, request, prompt_tokens, delay)
 
     def close(self) -> None:
         """Nothing to free."""
 
-    def _next_reply(self, prompt: str, seed: int | None) -> str:
+    def _next_reply(self, rule: _Rule | None, seed: int | None) -> str:
         with self._lock:
             self._calls += 1
             number = self._calls
-            turns = next((t for match, t in self._turns.items() if match in prompt), self._fallback)
-            reply = next(turns, None)
+            reply = next(self._turns[rule.match] if rule else self._fallback, None)
         if reply is None:
             raise ModelFailed(f"The script {self._path} has no reply left for this prompt. Add one to it.")
         if isinstance(reply, _Error):
             raise ModelFailed(reply.error)
         return reply.replace("{n}", str(number)).replace("{seed}", str(seed))
 
-    def _speak(self, reply: str, request: Request, prompt_tokens: int) -> Iterator[Piece]:
+    @staticmethod
+    def _speak(reply: str, request: Request, prompt_tokens: int, delay: float) -> Iterator[Piece]:
         ends = [at for at in (reply.find(stop) for stop in request.stop if stop) if at >= 0]
         words = _WORD_WITH_SPACE.findall(reply[: min(ends)] if ends else reply)
         finish: Finish = "length" if len(words) > request.max_tokens else "stop"
         written = words[: request.max_tokens]
         for word in written:
-            if self._script.delay_seconds:
-                time.sleep(self._script.delay_seconds)
+            if delay:
+                time.sleep(delay)
             yield Piece(word)
         usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=len(written), finish=finish)
         yield Piece("", usage)

@@ -103,7 +103,7 @@ def write(model: Recorder, embedder: Embedder, premise: str, seed: int, length: 
     model.firsts.clear()
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{Path(folder) / 'bench.db'}")
-        studio = _studio(model, embedder, database, Path(folder))
+        studio = studio_of(model, embedder, database, Path(folder))
         story = studio.begin(Beginning(premise=premise, seed=seed), marker).story
         steps: list[Step] = []
         while sum(count_words(step.paragraph) for step in steps) < length:
@@ -155,8 +155,8 @@ def likeness(embedder: Embedder, parts: Sequence[str], tale: Tale) -> Figures:
     plans = embedder.embed([step.plan for step in tale.steps])
     premise = embedder.embed([tale.premise])[0]
     return {
-        "plan": _by_quarter([_dot(own, plan) for own, plan in zip(vectors, plans, strict=True)]),
-        "premise": _by_quarter([_dot(own, premise) for own in vectors]),
+        "plan": _by_quarter([dot(own, plan) for own, plan in zip(vectors, plans, strict=True)]),
+        "premise": _by_quarter([dot(own, premise) for own in vectors]),
         "named": round(fmean(any(name in part for name in cast([tale.premise])) for part in parts), 2),
     }
 
@@ -213,7 +213,8 @@ def run(length: int, seeds: Sequence[int], threads: int | None = None, *, show: 
     }
 
 
-def _studio(model: Recorder, embedder: Embedder, database: Database, folder: Path) -> Studio:
+def studio_of(model: Recorder, embedder: Embedder, database: Database, folder: Path) -> Studio:
+    """The product's use cases over a model and a database, with the starter's profile."""
     load: Callable[[str], Recorder] = lambda _spec: model  # noqa: E731  (a name would say no more)
     castings = Castings(
         load=load,
@@ -250,7 +251,8 @@ def _by_quarter(values: Sequence[float]) -> Figures:
     }
 
 
-def _dot(one: Sequence[float], other: Sequence[float]) -> float:
+def dot(one: Sequence[float], other: Sequence[float]) -> float:
+    """Likeness of two vectors of length 1."""
     return sum(a * b for a, b in zip(one, other, strict=True))
 
 

@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,15 @@ def test_it_streams_words_and_counts_them(tmp_path: Path) -> None:
     assert usage is not None
     assert (usage.prompt_tokens, usage.finish) == (3, "stop")
     assert model.count_tokens((Message("user", "one two"), Message("user", "three"))) == 3
+
+
+def test_a_rule_may_take_its_own_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    slow = {"match": "slowly", "replies": ["One two."], "delay_seconds": 0.5}
+    model = _model(tmp_path, {"rules": [slow], "default": ["Three."], "delay_seconds": 0.1})
+    assert (_ask(model, "walk slowly"), waits) == ("One two.", [0.5, 0.5])
+    assert (_ask(model, "walk"), waits) == ("Three.", [0.5, 0.5, 0.1])
 
 
 def test_stop_and_length_cut_the_reply(tmp_path: Path) -> None:
