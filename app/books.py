@@ -66,7 +66,7 @@ class Books:
                 f"How long {order.premise[:40]!r} shall get isn't said. Ask for a number of words or of "
                 "paragraphs."
             )
-        usual = self._studio.profile(order.model or None).paragraph_words
+        usual = self._studio.profile(order.model or None).words_of(order.mode)
         return Length(words=order.words, paragraphs=order.paragraphs, usual=usual)
 
     def _wishes(self, story_id: str, length: Length, chapters: Sequence[str]) -> Iterator[Wish]:

@@ -5,8 +5,19 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from storyloom.memory.page_changes import edited
 from storyloom.memory.short_term import first_memory
-from storyloom.memory.story import Dropped, MemoryChange, Origin, Revision, ShortMemory, Step, Story, Strand
+from storyloom.memory.story import (
+    Dropped,
+    MemoryChange,
+    Note,
+    Origin,
+    Revision,
+    ShortMemory,
+    Step,
+    Story,
+    Strand,
+)
 from storyloom.storage.unit_of_work import UnitOfWork
 
 SHORT_MEMORY = "short_memory"  # the subject of the revisions of a page that a person changed
@@ -75,6 +86,18 @@ def page_at(story: Story, strand: Strand, head: Step | None) -> MemoryPage:
     if strand.memory is not None and own is None:
         return MemoryPage(strand.memory, depth, None)
     return MemoryPage(head.memory if head else first_memory(story.premise), depth, own)
+
+
+def edited_notes(
+    work: UnitOfWork, story: Story, strand: Strand, head: Step | None, page: MemoryPage
+) -> tuple[Note, ...]:
+    """What a person has changed on the page since its step was committed; nothing of old, unkept edits."""
+    is_shared = head is not None and head.strand_id != strand.id and strand.memory is None
+    owner = head.strand_id if is_shared and head is not None else strand.id
+    first = work.revisions.first(story.id, SHORT_MEMORY, owner, page.depth)
+    if first is None or first.state is None:
+        return ()
+    return edited(PageBefore.of(first).memory, page.memory)
 
 
 def page_as_it_was(page: MemoryPage, dropped: tuple[Dropped, ...] = ()) -> PageBefore:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from storyloom.memory.errors import InvalidSetting
 from storyloom.memory.generation import Sampling
 from storyloom.memory.ports import TextModel
+from storyloom.memory.story import Mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +16,7 @@ class Profile:
         name: what the setting ``profile`` calls it.
         one_call: a step is one structured call; otherwise several small plain ones.
         paragraph_words: about how many words a paragraph has.
+        turn_words: the same where a reader plays: a shorter answer comes sooner and stays with what was done.
         memory_words: most words that short-term memory holds.
         recalled_words: most words of recalled passages that the writer sees.
         reads_outline: the writer sees the outline. A small model that does writes summaries instead of
@@ -37,6 +39,7 @@ class Profile:
     name: str
     one_call: bool
     paragraph_words: int
+    turn_words: int
     memory_words: int
     recalled_words: int
     reads_outline: bool
@@ -53,12 +56,17 @@ class Profile:
     planning: Sampling
     rewriting: Sampling
 
+    def words_of(self, mode: Mode) -> int:
+        """About how many words a paragraph of such a story has."""
+        return self.turn_words if mode is Mode.FICTION else self.paragraph_words
+
 
 # Measured with the starter (135M); its figures are in `make bench NAME=prose`.
 SMALL = Profile(
     name="small",
     one_call=False,
     paragraph_words=120,
+    turn_words=70,
     memory_words=120,
     recalled_words=120,
     reads_outline=False,
@@ -84,6 +92,7 @@ MEDIUM = Profile(
     name="medium",
     one_call=False,
     paragraph_words=160,
+    turn_words=110,
     memory_words=220,
     recalled_words=500,
     reads_outline=True,
@@ -106,6 +115,7 @@ LARGE = Profile(
     name="large",
     one_call=True,
     paragraph_words=200,
+    turn_words=150,
     memory_words=400,
     recalled_words=600,
     reads_outline=True,

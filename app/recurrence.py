@@ -20,7 +20,7 @@ from storyloom.app.events import Listener, Relay
 from storyloom.app.indexes import Indexes
 from storyloom.app.leases import Lease, Leases
 from storyloom.app.lore import LoreKeeper
-from storyloom.app.memory_page import page_at
+from storyloom.app.memory_page import edited_notes, page_at
 from storyloom.app.neural_memory import NeuralMemory, Read, memory_of
 from storyloom.app.profiles import Profile
 from storyloom.app.recalling import Recalling
@@ -36,6 +36,7 @@ from storyloom.memory.story import (
     Chapter,
     JobState,
     MemoryChange,
+    Note,
     Origin,
     Passage,
     Plan,
@@ -100,6 +101,7 @@ class _Past:
     segments: tuple[Segment, ...]
     recent_plans: tuple[str, ...]
     earlier: tuple[str, ...]
+    edited: tuple[Note, ...]
 
     @property
     def depth(self) -> int:
@@ -207,8 +209,10 @@ class Recurrence:
             # As many as recall leaves out, the last among them: none is ever shown twice.
             first = last - rule_of(story, self.recalling.rule).recent + 1
             recent = work.steps.paragraphs(strand.id, first=first, last=last - 1)
+            page = page_at(story, own, head)
+            edited = edited_notes(work, story, own, head, page)
         earlier = tuple(text for _, text in recent)
-        return _Past(story, head, page_at(story, own, head).memory, segments, tuple(plans), earlier)
+        return _Past(story, head, page.memory, segments, tuple(plans), earlier, edited)
 
     def _scene(self, past: _Past, index: StoryIndex, seed: int) -> Scene:
         return Scene(
@@ -218,6 +222,7 @@ class Recurrence:
             memory=past.memory,
             last=past.head.paragraph if past.head else "",
             earlier=past.earlier,
+            edited=past.edited,
             recalled=(),
             recent_plans=past.recent_plans,
             index=index,

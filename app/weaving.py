@@ -33,6 +33,8 @@ SLOTS = (
 # Slots of which there are several: ``depth:2`` stands two paragraphs before the end of the story so
 # far, ``outlet:NAME`` where a template asks for it.
 DEPTH, OUTLET = "depth:", "outlet:"
+# What a person has just changed of the memory stands right after the story so far.
+EDITED = "edited"
 _AROUND_NOTE = ("before_note", "authors_note", "after_note")
 
 
@@ -105,7 +107,7 @@ def is_shown(slot: str, template: str, reads: Set[str] | None, note_depth: int |
         return slot.removeprefix(OUTLET) in template and (reads is None or "outlets" in reads)
     if reads is None:
         return True
-    if slot.startswith(DEPTH) or (slot in _AROUND_NOTE and note_depth is not None):
+    if slot == EDITED or slot.startswith(DEPTH) or (slot in _AROUND_NOTE and note_depth is not None):
         return "recent" in reads
     return slot in reads or (slot == "last" and "recent" in reads)
 
@@ -136,6 +138,7 @@ def _recent(texts: Texts, note_depth: int | None) -> list[dict[str, str]]:
             for name in _AROUND_NOTE
             for text in texts.get(name, ())
         )
+    between.setdefault(0, []).extend({"kind": "lore", "text": text} for text in texts.get(EDITED, ()))
     pieces: list[dict[str, str]] = []
     for place, paragraph in enumerate((*paragraphs, "")):
         after = len(paragraphs) - place

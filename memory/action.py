@@ -1,5 +1,6 @@
 """What a reader of interactive fiction does, as the plan of a step. Knows no story and no model."""
 
+import re
 from enum import StrEnum
 
 from storyloom.memory.form import is_finished
@@ -7,10 +8,21 @@ from storyloom.memory.text import words
 
 _SAYS = 'You say: "'
 _QUOTES = '"“”«»„「」 '
-_ACTORS = frozenset(
-    ["i", "i'm", "i'd", "i've", "i'll", "my", "you", "you're", "you'd", "you've", "you'll", "your"]
-)
+_SUBJECTS = frozenset(["i", "i'm", "i'd", "i've", "i'll", "you", "you're", "you'd", "you've", "you'll"])
+_OWNERS = frozenset(["my", "your"])
 _OPENS_WITH = 2  # "Slowly you open it" says who acts as well as "You open it"
+_QUOTED = re.compile(r"""("[^"]*"?|“[^”]*”?)""")
+# "mine" stays: a reader goes into one more often than they own one.
+_SECOND_PERSON = {
+    "i": "you",
+    "i am": "you are",
+    "i'm": "you're",
+    "i was": "you were",
+    "me": "you",
+    "my": "your",
+    "myself": "yourself",
+}
+_FIRST_PERSON = re.compile(r"\b(?:i(?: am|['’]m| was)?|me|my|myself)\b", re.IGNORECASE)
 
 
 class Manner(StrEnum):
@@ -34,7 +46,8 @@ def action(text: str, manner: Manner, language: str = "en") -> str:
     if manner is Manner.SAY and (spoken := said.strip(_QUOTES)):
         return f'{_SAYS}{spoken}"' if is_english else f"“{spoken}”"
     if manner is Manner.DO and is_english and words(said):
-        return _finished(said if _names_actor(said) else f"You {_small(said)}")
+        told = _to_reader(said)
+        return _finished(told if _names_actor(said) else f"You {_small(told)}")
     return said
 
 
@@ -48,7 +61,20 @@ def reader_words(plan: str) -> tuple[str, Manner]:
 
 
 def _names_actor(text: str) -> bool:
-    return not _ACTORS.isdisjoint(words(text)[:_OPENS_WITH])
+    opens = words(_QUOTED.sub(" ", text))[:_OPENS_WITH]
+    return bool(opens) and (opens[0] in _OWNERS or not _SUBJECTS.isdisjoint(opens))
+
+
+def _to_reader(text: str) -> str:
+    """What a reader says of themselves, told to them: "take my hand" is "take your hand". Speech stays."""
+    parts = _QUOTED.split(text)
+    parts[::2] = [_FIRST_PERSON.sub(_as_reader, part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def _as_reader(found: re.Match[str]) -> str:
+    told = _SECOND_PERSON[found[0].lower().replace("’", "'")]
+    return told.capitalize() if not found.string[: found.start()].strip() else told
 
 
 def _small(text: str) -> str:

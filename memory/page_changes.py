@@ -36,6 +36,12 @@ def with_proposal(
     return ShortMemory((*kept, *added)), added, dropped
 
 
+def edited(before: ShortMemory, page: ShortMemory) -> tuple[Note, ...]:
+    """The notes that a person has written or reworded on a page since it was as ``before``."""
+    there = {note.text for note in before.notes}
+    return tuple(note for note in page.notes if note.origin is Origin.PERSON and note.text not in there)
+
+
 def replayed(
     page: ShortMemory, added: Sequence[Note], dropped: Sequence[Dropped], before: ShortMemory
 ) -> ShortMemory:

@@ -18,6 +18,19 @@ class Revisions:
         self._session.add(rows.revision_row(revision))
         self._session.flush()
 
+    def first(self, story_id: str, subject: str, strand_id: str, depth: int) -> Revision | None:
+        """The oldest revision of something at a place of a strand: what stood there before any edit."""
+        query = (
+            select(RevisionRow)
+            .where(RevisionRow.story_id == story_id)
+            .where(RevisionRow.subject == subject)
+            .where(RevisionRow.strand_id == strand_id)
+            .where(RevisionRow.depth == depth)
+            .order_by(col(RevisionRow.created_at), col(RevisionRow.id))
+        )
+        found = self._session.exec(query).first()
+        return rows.revision(found) if found is not None else None
+
     def of_story(self, story_id: str) -> list[Revision]:
         """The story's revisions, newest first."""
         query = (

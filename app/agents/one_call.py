@@ -200,7 +200,7 @@ class OneCall:
         return Offer(plans=tuple(plans[:PLANS]), calls=calls)
 
     def _words(self, scene: Scene) -> int:
-        return scene.words or self._profile.paragraph_words
+        return scene.words or self._profile.words_of(scene.story.mode)
 
     def _max_tokens(self, scene: Scene) -> int:
         """Room for the whole form; the memory counts twice, for what it says of added and dropped."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from storyloom.memory.lore import CharacterSheet
 from storyloom.memory.lore_results import LoreScan
 from storyloom.memory.repetition import StoryIndex
-from storyloom.memory.story import Plan, ShortMemory, Story
+from storyloom.memory.story import Note, Plan, ShortMemory, Story
 from storyloom.memory.weaver import Item
 
 
@@ -29,6 +29,7 @@ class Scene:
         lore: what the story's lore says to the step.
         chapter: what happens in the chapter that the step stands in; empty where the text has none.
         words: about how many the paragraph shall have; None: as many as the profile says.
+        edited: notes of the memory that a person has changed since the last paragraph.
         state: what the writer's model remembers of the story so far, where it has a neural memory. The other
             agents begin without: they may be other models, and what they say of a text is the same when they
             are asked again later.
@@ -49,4 +50,5 @@ class Scene:
     lore: LoreScan = field(default_factory=LoreScan)
     chapter: str = ""
     words: int | None = None
+    edited: tuple[Note, ...] = ()
     state: bytes | None = field(default=None, repr=False)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from storyloom.app.agents.scene import Scene
 from storyloom.app.profiles import Profile
-from storyloom.app.weaving import DEPTH, OUTLET
+from storyloom.app.weaving import DEPTH, EDITED, OUTLET
 from storyloom.memory.errors import InvalidSetting
 from storyloom.memory.lore import CharacterSheet, LoreEntry, Position
 from storyloom.memory.lore_macros import with_names
@@ -21,6 +21,7 @@ _TOKENS_A_WORD = 1.5
 # gave for every step.
 _RECALL, _LORE, _LAST, _MEMORY, _GIVEN = range(5)
 _LEAST_SHARE = 0.5  # of what the last paragraphs and memory may hold, while others have more than they need
+_MOST_EDITED = 60  # words; a page may be written anew as a whole
 _MOST_MEMORY = 0.5  # of the budget; a page pasted by hand may be longer than any context
 
 
@@ -69,6 +70,7 @@ def slots_of(scene: Scene, room: Room) -> tuple[Slot, ...]:
         ),
         *(_lore_slot(name, lore, _LORE) for name in sorted(lore, key=_depth) if name.startswith(DEPTH)),
         _last(scene, room),
+        _edited(scene),
         Slot(name="plan", items=(Item(text=scene.plan, source="plan"),), gives_way="never"),
         *(_lore_slot(name, lore, _LORE) for name in lore if name.startswith(OUTLET)),
     )
@@ -113,6 +115,15 @@ def _memory(scene: Scene, room: Room) -> Slot:
         gives_way="start",
         min_tokens=round(page * _LEAST_SHARE),
         max_tokens=max(page, round(room.budget * _MOST_MEMORY)),
+    )
+
+
+def _edited(scene: Scene) -> Slot:
+    """What a person has just changed of the memory, once more: a small model heeds it before the plan."""
+    notes = (note for note in scene.edited if note.text not in scene.story.premise)
+    items = tuple(Item(text=note.text, source=f"note:{note.depth}") for note in notes)
+    return Slot(
+        name=EDITED, items=items, priority=_LORE, gives_way="early_items", max_tokens=tokens_of(_MOST_EDITED)
     )
 
 

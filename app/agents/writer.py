@@ -23,6 +23,9 @@ from storyloom.memory.story import Call, Mode, Origin, SlotRecord, Weaving
 from storyloom.memory.text import clean, count_words, joined
 
 _LEAST_SHARE = 0.4
+_LAST_TRIES = 3
+# How much of a sentence, and of a paragraph, may be old where there would be no paragraph otherwise.
+_WORN_OVERLAP, _WORN_REPEATED = 0.5, 0.3
 # How a paragraph speaks to the reader from its first word on, where the model can be given one.
 _TO_READER = {"en": "You"}
 
@@ -95,7 +98,7 @@ class Writer:
         return "prefill" in self._model.features
 
     def _words(self, scene: Scene) -> int:
-        return scene.words or self._profile.paragraph_words
+        return scene.words or self._profile.words_of(scene.story.mode)
 
     def _draw(
         self, scene: Scene, prompt: Prompt, opening: str, listener: Listener
@@ -137,10 +140,17 @@ class Writer:
         )
 
     def _loosen(self, drawing: Drawing, attempt: int) -> None:
-        """In the second half of the tries a common phrase is better than half a paragraph."""
-        factor = 1 if 2 * attempt <= self._profile.redraws else 2
-        drawing.novelty.max_overlap = factor * self._profile.max_overlap
-        drawing.novelty.max_repeated = factor * self._profile.max_repeated
+        """In the second half of the tries a common phrase is better than half a paragraph.
+
+        And in the last ones worn words are better than a paragraph of two.
+        """
+        late = 2 * attempt > self._profile.redraws
+        overlap, repeated = (
+            (1 + late) * most for most in (self._profile.max_overlap, self._profile.max_repeated)
+        )
+        if late and attempt > self._profile.redraws - _LAST_TRIES and not drawing.is_fit:
+            overlap, repeated = max(overlap, _WORN_OVERLAP), max(repeated, _WORN_REPEATED)
+        drawing.novelty.max_overlap, drawing.novelty.max_repeated = overlap, repeated
 
     def _stream(self, request: Request, drawing: Drawing, listener: Listener) -> Answer:
         """One stream into a drawing, stopped as soon as it needn't go on."""

@@ -42,8 +42,9 @@ def estimate(order: Order, profile: Profile, measured: Measured | None = None) -
         profile: of its model.
         measured: steps that the same model wrote before; None: none.
     """
-    steps = order.paragraphs or ceil((order.words or 0) / profile.paragraph_words)
-    words = order.words or steps * profile.paragraph_words
+    usual = profile.words_of(order.mode)
+    steps = order.paragraphs or ceil((order.words or 0) / usual)
+    words = order.words or steps * usual
     if measured is not None and measured.words:
         share = words / measured.words
         return Estimate(

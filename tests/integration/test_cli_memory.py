@@ -126,6 +126,19 @@ def test_settings_are_shown_set_and_refused(cli: Any, story: str) -> None:
     assert "NAME=VALUE" in cli("settings", story, "recall.limit", code=1).stderr
 
 
+def test_a_preset_is_chosen_by_its_name(cli: Any, story: str) -> None:
+    wild = {"sampling.temperature": 1.25, "sampling.min_p": 0.1, "sampling.top_p": 0.95}
+    before = cli.json("settings", story)["settings"]
+    assert cli.json("settings", story, "preset=wild")["settings"] == {**before, **wild}
+    assert cli("settings", story, "preset=Wild").stdout.count("sampling.") == len(
+        [name for name in before if name.startswith("sampling.")]
+    )
+    assert "There are Steady, Balanced" in cli("settings", story, "preset=tame", code=1).stderr
+    assert "by itself" in cli("settings", story, "preset=Wild", "recall.limit=5", code=1).stderr
+    cli("undo", story)
+    assert cli.json("settings", story)["settings"] == before
+
+
 def test_a_manuscript_comes_in_and_goes_on(cli: Any, script: Callable[..., str], tmp_path: Path) -> None:
     file = tmp_path / "book.txt"
     file.write_text(BOOK, encoding="utf-8")

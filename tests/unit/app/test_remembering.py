@@ -236,3 +236,62 @@ def test_one_sentence_is_taken_out_and_brought_back(studio: Studio, story: str) 
     assert studio.remembering.page(story) == page
     with pytest.raises(InvalidText, match="no sentence 99"):
         studio.remembering.remove(story, "99")
+
+
+# What was just edited
+
+
+def edited(studio: Studio, story: str, strand: str | None = None) -> list[str]:
+    """What stood before the plan of the last paragraph, as told by a person since the one before."""
+    depth = studio.show(story, strand).steps[-1].depth
+    return [one.text for one in studio.provenance(story, depth, strand).slots if one.slot == "edited"]
+
+
+def test_what_a_person_wrote_or_reworded_stands_before_the_next_plan_alone(
+    studio: Studio, story: str
+) -> None:
+    page = studio.remembering.page(story)
+    studio.remembering.rewrite(
+        story, page.text.replace(page.notes[-1].text, f"{page.notes[-1].text} At noon.")
+    )
+    studio.remembering.rewrite(story, f"{studio.remembering.page(story).text} The lamp burns green.")
+    write(studio, story)
+    told = edited(studio, story)
+    assert told[-1] == "The lamp burns green."
+    assert "At noon." in " ".join(told[:-1])
+    assert not {note.text for note in page.notes} & set(told)
+    prompt = studio.provenance(story, 5).calls[0].prompt
+    assert prompt.index("The lamp burns green.") < prompt.index("To bear in mind: The lamp burns green.")
+    assert (
+        "To bear in mind" in prompt[prompt.index("The last paragraph:") : prompt.index("What happens now:")]
+    )
+    write(studio, story)
+    assert edited(studio, story) == []
+
+
+def test_an_edit_that_was_undone_is_no_news(studio: Studio, story: str) -> None:
+    studio.remembering.rewrite(story, f"{studio.remembering.page(story).text} The lamp burns green.")
+    studio.editing.undo(story)
+    write(studio, story)
+    assert edited(studio, story) == []
+
+
+def test_a_branch_has_its_parents_news_and_its_own(studio: Studio, story: str) -> None:
+    page = studio.remembering.page(story).text
+    studio.remembering.rewrite(story, f"{page} The lamp burns green.")
+    late, early = studio.branch(story, at=4), studio.branch(story, at=3)
+    own = studio.branch(story, at=4)
+    studio.remembering.rewrite(story, f"{page} The lamp burns green. The gull limps.", own.id)
+    for strand in (late, early, own):
+        write(studio, story, strand=strand.id)
+    assert edited(studio, story, late.id) == ["The lamp burns green."]
+    assert edited(studio, story, early.id) == []
+    assert edited(studio, story, own.id) == ["The gull limps."]
+
+
+def test_what_is_pinned_or_was_approved_is_no_news(studio: Studio, careful: str) -> None:
+    write(studio, careful)
+    studio.remembering.decide(careful, None, approve=True)
+    studio.remembering.pin(careful, studio.remembering.page(careful).notes[-1].text)
+    write(studio, careful)
+    assert edited(studio, careful) == []

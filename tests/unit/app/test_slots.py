@@ -10,7 +10,7 @@ from storyloom.app.profiles import LARGE, MEDIUM, SMALL, Profile
 from storyloom.memory.errors import InvalidSetting
 from storyloom.memory.lore import CharacterSheet, LoreEntry, Position
 from storyloom.memory.lore_results import Cause, FiredLore, LoreScan, Why
-from storyloom.memory.story import Note, ShortMemory
+from storyloom.memory.story import Note, Origin, ShortMemory
 from storyloom.memory.weaver import Item, Slot
 from storyloom.memory.weaver_strategies import BUDGETED, PLAIN, Strategy
 from tests.unit.app.scenes import STORY, scene
@@ -48,6 +48,19 @@ def test_an_able_model_sees_its_chapter_of_the_outline() -> None:
     inside = scene(chapter="Anna finds the well.")
     assert texts(slots(inside, MEDIUM)["chapter"]) == ["Anna finds the well."]
     assert texts(slots(inside, SMALL)["chapter"]) == []
+
+
+def test_what_was_just_edited_stands_in_memory_and_before_the_plan() -> None:
+    note = Note("The lamp burns green.", 4, Origin.PERSON)
+    before = scene(memory=ShortMemory((Note("The gull limps.", 2), note)))
+    assert texts(slots(before)["edited"]) == []
+    after = slots(replace(before, edited=(note,)))
+    assert texts(after["memory"]) == ["The gull limps.", "The lamp burns green."]
+    assert [(item.text, item.source) for item in after["edited"].items] == [
+        ("The lamp burns green.", "note:4")
+    ]
+    names = list(after)
+    assert names.index("last") < names.index("edited") < names.index("plan")
 
 
 def test_plain_takes_the_two_best_passages() -> None:

@@ -113,6 +113,24 @@ def test_a_paragraph_is_as_long_as_is_asked(tmp_path: Path) -> None:
     assert len(longer.asked) > len(usual.asked) == 1  # it isn't long enough yet
 
 
+def test_an_answer_to_a_reader_is_shorter_than_a_paragraph(tmp_path: Path) -> None:
+    model = Model([GOOD])
+    profile = replace(PROFILE, paragraph_words=80, turn_words=16)
+    played = scene(story=replace(STORY, mode=Mode.FICTION))
+    draft = Writer(model, profile, Templates(tmp_path)).write(played, Heard())
+    assert [call.verdict for call in draft.calls] == ["kept"]
+
+
+def test_worn_words_are_taken_where_there_would_be_no_paragraph(tmp_path: Path) -> None:
+    worn = " saw that the old ferry crossed the lake again, and laughed aloud at it before breakfast."
+    model, heard = Model([worn]), Heard()
+    draft = writer(model, tmp_path).write(scene(index=StoryIndex([PAST, "Anna saw that"])), heard)
+    verdicts = [call.verdict for call in draft.calls]
+    assert verdicts[:2] == ["repeats the story"] * 2
+    assert verdicts[-1] == "kept"
+    assert draft.paragraph.endswith("before breakfast.")
+
+
 def test_the_prompt_holds_every_slot_the_plan_last(tmp_path: Path) -> None:
     model = Model([GOOD])
     draft = writer(model, tmp_path).write(scene(), Heard())
