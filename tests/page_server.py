@@ -4,11 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-from tests.integration.conftest import LAUNCHER
+from storyloom.app import wiring
+from storyloom.generators.embedder import MiniLMEmbedder
+from tests.integration.conftest import LAUNCHER, Cli, HashEmbedder
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = "/usr/bin/chromium"
@@ -21,6 +25,9 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+# The model writes at once. Where these words stand it takes its time: long enough to be watched, or as long
+# as it takes to be stopped and killed. No prompt of ours has them.
+SLOWLY, VERY_SLOWLY = "unhurriedly", "very unhurriedly"
 HOSTILE = (
     "HOSTILE <script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'> ${window.pwned = 3} "
     "{{7*7}} \" ' &amp; </textarea></pre> مرحبا بالعالم " + "extraordinarily" * 30
@@ -71,8 +78,13 @@ def answer(number: int) -> str:
     )
 
 
-def script(folder: Path, *, delay: float) -> str:
-    """Write the model's script; gives its SPEC."""
+def script(folder: Path, *, delay: float = 0.0) -> str:
+    """Write the model's script; gives its SPEC.
+
+    Args:
+        folder: where it is kept.
+        delay: seconds a word, where nothing else is asked for.
+    """
     hostile = json.dumps(
         {
             "paragraph": HOSTILE_PARAGRAPH,
@@ -95,9 +107,14 @@ def script(folder: Path, *, delay: float) -> str:
             "replies": ["Mara finds a door in the sea.\nIt knocks.\nShe opens it.\nShe is relieved at last."],
         },
         {"match": "You plan a story", "replies": FIRST_PLANS},
+        {"match": f"make it rain {VERY_SLOWLY}", "replies": REWRITINGS, "delay_seconds": 0.5},
         {"match": "You rewrite passages", "replies": REWRITINGS},
         # The editor, who picks the first plan, is asked once before the writer.
         {"match": "HOSTILE", "replies": [hostile, hostile, answer(1)]},
+        *(
+            {"match": match, "replies": [answer(number) for number in range(1, 8)], "delay_seconds": delay}
+            for match, delay in ((VERY_SLOWLY, 0.15), (SLOWLY, 0.04))
+        ),
     ]
     document = {
         "rules": rules,
@@ -141,17 +158,14 @@ class Server:
             self.process.kill()
 
     def cli(self, *arguments: str) -> dict[str, Any]:
-        """What a command of another process says about the same stories."""
-        done = subprocess.run(
-            [*self.command, *arguments, "--json"],
-            env=self._environment(),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        document = json.loads(done.stdout)
-        assert isinstance(document, dict)
-        return document
+        """What the command line says about the same stories; in this process, which has it loaded already."""
+        with ThreadPoolExecutor(1) as apart:  # Playwright's loop runs in the test's own thread
+            return apart.submit(self._said, arguments).result()
+
+    def _said(self, arguments: tuple[str, ...]) -> dict[str, Any]:
+        embedder = MiniLMEmbedder if self.command == real_command() else HashEmbedder
+        with patch.dict(os.environ, self._environment()), patch.object(wiring, "MiniLMEmbedder", embedder):
+            return Cli().json(*arguments)
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "STORYLOOM_HOME": str(self.home), "STORYLOOM_MODEL": self.model}

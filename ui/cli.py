@@ -297,7 +297,10 @@ def settings(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print or change a story's own settings: author's note, weaver, recall, lore, sampling and more."""
+    """Print or change a story's own settings: author's note, weaver, recall, lore, sampling and more.
+
+    preset=NAME takes over a preset of the sampling, one of yours or Steady, Balanced, Lively and Wild.
+    """
     from storyloom.ui import editing
 
     editing.settings(story, changes or [], as_json=as_json)

@@ -1,7 +1,7 @@
 """``edit``, ``revisions``, ``undo``, ``settings``, and what ``memory`` says of stale parts and rebuilds."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +11,7 @@ from storyloom.app.events import Cancelled
 from storyloom.app.lore_edits import CHARACTER, LORE
 from storyloom.app.memory_page import REBUILT_MEMORY, SHORT_MEMORY
 from storyloom.app.offline import stay_offline
+from storyloom.app.sampling import SAMPLING
 from storyloom.app.settings import Settings, load_settings
 from storyloom.app.studio import Studio
 from storyloom.app.wiring import open_studio
@@ -21,6 +22,7 @@ from storyloom.ui.bars import Bars
 from storyloom.ui.fetching import fetch_missing
 from storyloom.ui.stopping import Stop
 
+_PRESET = "preset"  # set like a setting, but it stands for several
 _SHOWN = 100  # characters of a revision's old value
 _CALLED = {
     SHORT_MEMORY: "short-term memory",
@@ -126,17 +128,29 @@ def settle(reference: str, *, strand: str | None, as_json: bool) -> None:
 
 
 def settings(reference: str, changes: Sequence[str], *, as_json: bool) -> None:
-    """Print or change a story's own settings."""
+    """Print or change a story's own settings; ``preset=NAME`` takes over a preset of the sampling."""
     reference = given.spoken(reference, "story")
     wanted = dict(_pair(change) for change in changes)
     with open_studio(load_settings()) as studio:
-        found = studio.settings.change(reference, wanted) if wanted else studio.settings.of(reference)
+        if _PRESET in wanted:
+            found = _choose(studio, reference, wanted)
+        else:
+            found = studio.settings.change(reference, wanted) if wanted else studio.settings.of(reference)
     if as_json:
         output.emit({"settings": found})
         return
     for name, value in found.items():
-        if not wanted or name in wanted:
+        if not wanted or name in wanted or (_PRESET in wanted and name.startswith(f"{SAMPLING}.")):
             output.say(f"{name} = {_told(value)}")
+
+
+def _choose(studio: Studio, reference: str, wanted: Mapping[str, str]) -> dict[str, Any]:
+    """Take over a preset: its values, as far as the engine of the story's model knows them."""
+    if len(wanted) > 1:
+        raise InvalidSetting("A preset is chosen by itself. Set the others in a command of their own.")
+    _fetch(load_settings(), studio, reference, keeper=False, writer=True)
+    studio.sampling.choose(reference, wanted[_PRESET])
+    return studio.settings.of(reference)
 
 
 def _pair(change: str) -> tuple[str, str]:
@@ -160,13 +174,17 @@ def _called(edit: Revision) -> str:
 
 def _prepare(settings: Settings, studio: Studio, reference: str, strand: str | None) -> None:
     """Fetch the models that make notes and neural states again, where there are some to be made."""
-    own = studio.show(reference, strand, last=0).story.settings.get("model")
-    writer = settings.models.get("writer") or own or settings.model
-    specs = []
-    if studio.rebuilding.needs_keeper(reference, strand):
-        specs.append(settings.models.get("memory_keeper") or writer)
-    if studio.rebuilding.stale_states(reference, strand):
-        specs.append(writer)
+    keeper = studio.rebuilding.needs_keeper(reference, strand)
+    states = bool(studio.rebuilding.stale_states(reference, strand))
+    _fetch(settings, studio, reference, keeper=keeper, writer=states)
+
+
+def _fetch(settings: Settings, studio: Studio, reference: str, *, keeper: bool, writer: bool) -> None:
+    """Fetch the models of a story that are needed and missing."""
+    own = studio.show(reference, last=0).story.settings.get("model")
+    writes = settings.models.get("writer") or own or settings.model
+    specs = [settings.models.get("memory_keeper") or writes] if keeper else []
+    specs += [writes] if writer else []
     stay_offline(specs)
     fetch_missing(settings, specs)
 

@@ -26,10 +26,10 @@ from storyloom.memory.errors import InvalidSetting, StoryloomError
 from storyloom.ui.auth import Users, read_users
 from storyloom.ui.gate import LOOPBACK, Gate
 from storyloom.ui.story_files import MEDIA, story_file
+from storyloom.ui.studio import rest, shade, stream
 from storyloom.ui.studio.head import Headed
 from storyloom.ui.studio.page import page
 from storyloom.ui.studio.place import House
-from storyloom.ui.studio.shade import HEAD
 from storyloom.ui.studio.sheets import style_sheet
 from storyloom.ui.studio.spoken import Spoken, head
 from storyloom.ui.studio.theme import theme
@@ -123,9 +123,10 @@ def application(
     def user_of(request: Request) -> str:
         return str(request.state.user)
 
+    blocks = page(lambda user: House(studio_of(user), writers, has_users=user is not None))
     gr.mount_gradio_app(
         app,
-        page(lambda user: House(studio_of(user), writers, has_users=user is not None)),
+        blocks,
         path="/",
         footer_links=[],
         run_history=False,
@@ -140,7 +141,10 @@ def application(
         head=f"<style>{style_sheet()}</style>",
         auth_dependency=user_of if users is not None else None,
     )
-    return Gate(Spoken(Headed(app, lambda: head() + HEAD)), hosts=hosts, users=users)
+    rest.let_rest(blocks)
+    return Gate(
+        Spoken(Headed(app, lambda: head() + shade.HEAD + rest.HEAD + stream.HEAD)), hosts=hosts, users=users
+    )
 
 
 def exported(studio: Studio, story: str, suffix: str, strand: str | None) -> Response:

@@ -67,16 +67,27 @@ _HOME_TABS = {
 Figures = dict[str, float | int]
 
 
-# Looked for at every frame: Playwright's own waiting looks but twice a second after a while.
-_IS_THERE = """([selector, text]) => [...document.querySelectorAll(selector)].some(
-  one => one.checkVisibility() && one.textContent.includes(text))"""
+# Looked for when something changes: Playwright's own waiting looks but twice a second after a while, and a
+# look at every frame takes from the model what is measured here.
+_IS_THERE = """([selector, text, patience]) => new Promise((resolve, reject) => {
+  const isThere = one => one.checkVisibility() && one.textContent.includes(text);
+  const look = () => {
+    if (![...document.querySelectorAll(selector)].some(isThere)) return;
+    changes.disconnect();
+    resolve();
+  };
+  const changes = new MutationObserver(look);
+  changes.observe(document, {subtree: true, childList: true, characterData: true, attributes: true});
+  setTimeout(() => reject(new Error(`${selector} never came`)), patience);
+  look();
+})"""
 
 
 def until(page: Page, selector: str, act: Callable[[], object], text: str = "") -> float:
     """Seconds from an act until what it brings is on the page."""
     started = time.perf_counter()
     act()
-    page.wait_for_function(_IS_THERE, arg=[selector, text], polling="raf")
+    page.evaluate(_IS_THERE, [selector, text, _PATIENCE])
     return time.perf_counter() - started
 
 

@@ -19,11 +19,11 @@ LEAVING = ("AbortError: signal is aborted without reason", "Unexpected error Con
 OPEN = "#text article:visible, #play-text article:visible, #premise textarea:visible"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The page with the scripted model, slow enough to be watched."""
+    """The page with the scripted model, and the stories of every test before."""
     home = tmp_path_factory.mktemp("page")
-    one = Server(home, script(home, delay=0.01), command=scripted_command())
+    one = Server(home, script(home), command=scripted_command())
     one.start()
     yield one
     one.kill()
@@ -34,10 +34,10 @@ def own_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Servers of a test's own."""
     started: list[Server] = []
 
-    def start(*arguments: str, delay: float = 0.01) -> Server:
+    def start(*arguments: str) -> Server:
         home = tmp_path / f"page{len(started)}"
         home.mkdir()
-        one = Server(home, script(home, delay=delay), command=scripted_command())
+        one = Server(home, script(home), command=scripted_command())
         one.start(*arguments)
         started.append(one)
         return one
@@ -58,7 +58,7 @@ def starter_server(tmp_path: Path, starter_weights: Path) -> Iterator[Server]:
     one.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium."""
     assert Path(CHROMIUM).exists(), (
@@ -78,13 +78,9 @@ class Tabs:
     browser: Browser
     complaints: list[str]
 
-    def open(
-        self, url: str, *, width: int = 1440, height: int = 900, dark: bool = False, **more: Any
-    ) -> Page:
+    def open(self, url: str, *, width: int = 1440, height: int = 900, **more: Any) -> Page:
         """A page of its own, as another person or another window would have it."""
-        context = self.browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **more
-        )
+        context = self.browser.new_context(viewport={"width": width, "height": height}, **more)
         context.set_default_timeout(60_000)
         tab = context.new_page()
         tab.on("console", lambda said: self._hear(said.text) if said.type == "error" else None)

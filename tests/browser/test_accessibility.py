@@ -21,7 +21,7 @@ WIDTHS = {1440: 900, 390: 844}
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The page with a model that writes at once."""
     home = tmp_path_factory.mktemp("accessible")
-    one = Server(home, script(home, delay=0.0), command=scripted_command())
+    one = Server(home, script(home), command=scripted_command())
     one.start()
     yield one
     one.kill()

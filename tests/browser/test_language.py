@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.test_page import PREMISE, no_sideways_scroll, streams, written
+from tests.page_server import SLOWLY
 
 pytestmark = pytest.mark.browser
 
@@ -25,7 +26,7 @@ def test_a_language_is_chosen_and_kept(server: Any, tabs: Any, shots: Path) -> N
     choose(page, "Deutsch")
     expect(page.locator("html")).to_have_attribute("lang", "de")
     expect(page.get_by_role("button", name="Beginnen")).to_be_visible()
-    page.get_by_label("Wovon handelt die Geschichte?").fill(PREMISE)
+    page.get_by_label("Wovon handelt die Geschichte?").fill(f"{PREMISE} It opens {SLOWLY}.")
     page.screenshot(path=shots / "begin-de-1440.png")
     page.locator("#begin").click()
     streams(page)

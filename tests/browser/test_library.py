@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from storyloom.memory.orders import Batch, Order, TaskState, queued
 from storyloom.storage.database import Database
-from tests.browser.test_page import PREMISE, no_sideways_scroll
+from tests.browser.test_page import PREMISE, forms, no_sideways_scroll, story_id, written
 from tests.page_server import Server, script, scripted_command
 
 pytestmark = pytest.mark.browser
@@ -29,7 +29,7 @@ NOW = datetime(2025, 1, 2, tzinfo=UTC)
 def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The page with a model that knows more than one outline."""
     home = tmp_path_factory.mktemp("library")
-    model = script(home, delay=0.0)
+    model = script(home)
     path = home / "script.json"
     document = json.loads(path.read_text(encoding="utf-8"))
     rule = next(one for one in document["rules"] if one["match"] == "You tell the whole")
@@ -50,13 +50,11 @@ def begin(page: Page, title: str) -> str:
     page.locator("#premise textarea").fill(PREMISE)
     page.locator("#title").get_by_role("textbox").fill(title)
     page.locator("#begin").click()
-    expect(page.locator("#text .paragraph")).to_have_count(1)
-    expect(page.locator("#write")).to_be_visible()
-    found = re.search(r"story=(\w+)", page.url)
-    assert found is not None
+    written(page, 1)
+    story = story_id(page)
     page.locator("#masthead nav > a").click()
     expect(row(page, title)).to_have_count(1)
-    return found[1]
+    return story
 
 
 def row(page: Page, title: str) -> Any:
@@ -167,11 +165,8 @@ def test_a_story_begins_step_by_step(library: Server, tabs: Any, shots: Path) ->
     page.locator("#draft-plan textarea").fill("Mara counts the stairs.")
     page.screenshot(path=shots / "new-first-1440.png")
     page.locator("#draft-write").click()
-    expect(page.locator("#text .paragraph")).to_have_count(1)
-    expect(page.locator("#write")).to_be_visible()
-    found = re.search(r"story=(\w+)", page.url)
-    assert found is not None
-    story = found[1]
+    written(page, 1)
+    story = story_id(page)
     kept = library.cli("show", story)
     assert kept["steps"][0]["plan"] == "Mara counts the stairs."
     assert kept["story"]["outline"] == "Mara goes down.\nMara comes up."
@@ -283,11 +278,10 @@ def test_colours_are_chosen_and_kept_and_the_machine_is_looked_at(
     page.screenshot(path=shots / "settings-390.png", full_page=True)
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_the_tabs_fit_a_phone(library: Server, tabs: Any, shots: Path, dark: bool) -> None:
-    page = tabs.open(library.url, width=390, height=844, dark=dark)
-    shade = "dark" if dark else "light"
+def test_the_tabs_fit_a_phone(library: Server, tabs: Any, shots: Path) -> None:
+    page = tabs.open(library.url, width=390, height=844)
     for name in ("Stories", "New story", "Batch", "Settings"):
         open_tab(page, name)
-        no_sideways_scroll(page)
-        page.screenshot(path=shots / f"home-{name.lower().replace(' ', '-')}-390-{shade}.png")
+        for form in forms(page, 390):
+            no_sideways_scroll(page)
+            page.screenshot(path=shots / f"home-{name.lower().replace(' ', '-')}-{form}.png")

@@ -33,7 +33,7 @@ TURNS = (
 @pytest.fixture
 def storyteller(tmp_path: Path) -> Iterator[Server]:
     """A server whose model never tells the same twice, and each time at the length that is asked for."""
-    spec, file, dice = script(tmp_path, delay=0.0), tmp_path / "script.json", random.Random(7)
+    spec, file, dice = script(tmp_path), tmp_path / "script.json", random.Random(7)
     document = json.loads(file.read_text(encoding="utf-8"))
     told = [" ".join(sentence(dice) for _ in range(14)) for _ in range(60)]
     document["default"] = [
@@ -88,7 +88,7 @@ def newcomer(page: Page, *, patience: float = 60_000) -> None:
     # Why does it say what it says?
     page.get_by_role("tab", name="Inspect").click()
     expect(page.locator("#inspect-prompt mark[title='Short-term memory']")).to_contain_text("green umbrella")
-    expect(page.locator("#inspect-prompt mark[title='Plan']")).to_contain_text("open my umbrella")
+    expect(page.locator("#inspect-prompt mark[title='Plan']")).to_contain_text("You open your umbrella.")
 
     # And out with it.
     page.get_by_text("Download", exact=True).click()

@@ -1,6 +1,6 @@
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +8,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from storyloom.ui.auth import user_line
+from tests.page_server import SLOWLY, VERY_SLOWLY
 
 pytestmark = pytest.mark.browser
 
 PREMISE = "Mara keeps a lighthouse and finds a door in the sea."
+HEIGHTS = {1440: 900, 390: 844}
 
 
 def begin(page: Page, premise: str = PREMISE) -> str:
@@ -46,6 +48,25 @@ def streams(page: Page, letters: int = 40) -> None:
     page.wait_for_function(f"letters => ({words} || '').length > letters", arg=letters)
 
 
+def offered(page: Page, number: int) -> str:
+    """The plan of that number, once the first paragraph has brought one."""
+    plan = page.locator(f"#plan-{number} textarea")
+    expect(plan).to_have_value(re.compile(r"\w"))
+    return plan.input_value()
+
+
+def text_is(page: Page, text: str) -> None:
+    """Wait until the page shows this text, its heading and all."""
+    expect(page.locator("#text article")).to_have_text(text, use_inner_text=True)
+
+
+def write_so(page: Page, how: str) -> None:
+    """Have the next paragraph written slowly or very slowly, and wait until words of it have come."""
+    page.locator("#own-plan textarea").fill(f"Mara waits {how}.")
+    page.locator("#write").click()
+    streams(page)
+
+
 def open_panel(page: Page, panel: str, inside: str) -> None:
     if not page.locator(inside).is_visible():
         page.locator(f"{panel} button.label-wrap").click()
@@ -71,12 +92,23 @@ def branch_from(page: Page, depth: int, last: int) -> None:
 
 
 def no_sideways_scroll(page: Page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+
+
+def forms(page: Page, *widths: int) -> Iterator[str]:
+    """The page dark and light, as wide as a desk's and a phone's or as asked; gives each form's name."""
+    for dark in (True, False):
+        page.emulate_media(color_scheme="dark" if dark else "light")
+        expect(page.locator("body.dark")).to_have_count(int(dark))
+        page.wait_for_timeout(400)  # colours fade
+        for width in widths or (1440, 390):
+            page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
+            yield f"{width}-{'dark' if dark else 'light'}"
 
 
 def test_a_story_is_begun_streams_is_kept_and_found_again(server: Any, tabs: Any, shots: Path) -> None:
     page = tabs.open(server.url)
-    page.locator("#premise textarea").fill(PREMISE)
+    page.locator("#premise textarea").fill(f"{PREMISE} It opens {SLOWLY}.")
     page.screenshot(path=shots / "begin-1440.png")
     page.locator("#begin").click()
     streams(page)
@@ -92,7 +124,7 @@ def test_a_story_is_begun_streams_is_kept_and_found_again(server: Any, tabs: Any
     text = page.locator("#text article").inner_text()
     page.reload()
     written(page, 1)
-    assert page.locator("#text article").inner_text() == text
+    text_is(page, text)
     assert server.cli("show", story)["steps"][0]["paragraph"] in text
 
     page.locator("#masthead nav > a").click()
@@ -105,7 +137,7 @@ def test_a_story_is_begun_streams_is_kept_and_found_again(server: Any, tabs: Any
 def test_a_plan_is_chosen_or_typed(server: Any, tabs: Any) -> None:
     page = tabs.open(server.url)
     story = begin(page)
-    chosen = page.locator("#plan-2 textarea").input_value()
+    chosen = offered(page, 2)
     page.locator("#write-plan-2").click()
     written(page, 2)
     page.locator("#own-plan textarea").fill("Mara rows out to meet the boat.")
@@ -136,8 +168,7 @@ def test_an_edit_of_the_memory_reaches_the_next_prompt(server: Any, tabs: Any, s
 def test_stopped_words_are_offered_back(server: Any, tabs: Any, shots: Path) -> None:
     page = tabs.open(server.url)
     story = begin(page)
-    page.locator("#write").click()
-    streams(page)
+    write_so(page, VERY_SLOWLY)
     page.locator("#stop").click()
     words = page.locator("#cut-off blockquote")
     expect(words).to_be_visible()
@@ -168,13 +199,28 @@ def test_a_branch_goes_its_own_way(server: Any, tabs: Any) -> None:
     assert branched != main
     page.reload()
     written(page, 2)
-    assert page.locator("#text article").inner_text() == branched
+    text_is(page, branched)
     open_panel(page, "#strands-panel", "#strands input")
     page.locator("#strands input").click()
     page.get_by_role("option", name=re.compile("The story")).click()
     written(page, 3)
-    assert page.locator("#text article").inner_text() == main
+    text_is(page, main)
     assert sorted(strand["steps"] for strand in server.cli("branches", story)["strands"]) == [2, 3]
+
+
+def test_the_text_lies_as_it_was_left_for_another_tab(server: Any, tabs: Any) -> None:
+    page = tabs.open(server.url)
+    begin(page)
+    for paragraphs in range(2, 5):
+        write_on(page, paragraphs)
+    page.set_viewport_size({"width": 1440, "height": 500})
+    page.wait_for_timeout(500)  # the page scrolls to what has come
+    page.evaluate("scrollTo(0, 200)")
+    page.get_by_role("tab", name="Memory").click()
+    expect(page.locator("#notes")).to_be_in_viewport()
+    page.wait_for_function("scrollY === 0")
+    page.get_by_role("tab", name="Write").click()
+    page.wait_for_function("Math.abs(scrollY - 200) < 2")
 
 
 def test_a_story_is_downloaded(server: Any, tabs: Any) -> None:
@@ -195,7 +241,7 @@ def test_two_tabs_on_one_story_lose_and_double_nothing(server: Any, tabs: Any) -
     story = begin(first)
     second = tabs.open(f"{server.url}?story={story}")
     written(second, 1)
-    first.locator("#write").click()
+    write_so(first, SLOWLY)
     second.locator("#write").click()
     for tab in (first, second):
         expect(tab.locator("#stop")).to_be_visible()
@@ -213,8 +259,7 @@ def test_two_tabs_on_one_story_lose_and_double_nothing(server: Any, tabs: Any) -
 def test_a_closed_tab_changes_nothing_and_a_new_one_attaches(server: Any, tabs: Any) -> None:
     page = tabs.open(server.url)
     story = begin(page)
-    page.locator("#write").click()
-    streams(page)
+    write_so(page, SLOWLY)
     page.close()
     again = tabs.open(f"{server.url}?story={story}")
     written(again, 2)
@@ -222,11 +267,10 @@ def test_a_closed_tab_changes_nothing_and_a_new_one_attaches(server: Any, tabs: 
 
 
 def test_a_killed_server_offers_the_words_back(own_server: Callable[..., Any], tabs: Any) -> None:
-    server = own_server(delay=0.05)
+    server = own_server()
     page = tabs.open(server.url)
     story = begin(page)
-    page.locator("#write").click()
-    streams(page, 20)
+    write_so(page, VERY_SLOWLY)
     seen = page.locator("#draft").inner_text()[:15]
     streams(page, 140)
     server.kill()
@@ -294,34 +338,55 @@ def test_bad_input_stays_on_the_page(server: Any, tabs: Any) -> None:
     expect(page.locator("#premise")).to_be_visible()
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(390, 844), (1440, 900)])
-def test_the_page_fits(server: Any, tabs: Any, shots: Path, width: int, height: int, dark: bool) -> None:
-    page = tabs.open(server.url, width=width, height=height, dark=dark)
+def test_the_page_fits(server: Any, tabs: Any, shots: Path) -> None:
+    page = tabs.open(server.url, width=390, height=844)
     no_sideways_scroll(page)
     begin(page)
     write_on(page, 2)
-    no_sideways_scroll(page)
-    column = page.locator("#text .paragraph p").first.bounding_box()
-    assert column is not None
-    assert column["width"] <= 600
-    page.screenshot(path=shots / f"story-{width}-{'dark' if dark else 'light'}.png")
+    for form in forms(page):
+        no_sideways_scroll(page)
+        column = page.locator("#text .paragraph p").first.bounding_box()
+        assert column is not None
+        assert column["width"] <= 600
+        page.screenshot(path=shots / f"story-{form}.png")
 
 
 def test_nothing_beneath_moves_while_words_come(server: Any, tabs: Any) -> None:
     page = tabs.open(server.url)
     begin(page)
-    page.locator("#write").click()
-    streams(page, 20)
+    write_so(page, SLOWLY)
     top = page.evaluate("document.querySelector('#plans').offsetTop")
     streams(page, 200)
     assert page.evaluate("document.querySelector('#plans').offsetTop") == top
 
 
+def test_a_page_where_nothing_happens_leaves_the_cores_to_the_model(server: Any, tabs: Any) -> None:
+    def wakes() -> int:
+        told = Path(f"/proc/{server.process.pid}/status").read_text(encoding="utf-8")
+        found = re.search(r"^voluntary_ctxt_switches:\s+(\d+)", told, re.MULTILINE)
+        assert found is not None
+        return int(found[1])
+
+    page = tabs.open(server.url)
+    page.add_init_script(
+        "const ask = requestAnimationFrame; window.asked = 0;"
+        "window.requestAnimationFrame = frame => { window.asked++; return ask.call(window, frame); }"
+    )
+    page.reload()
+    begin(page)
+    for _ in range(60):  # until whatever moves at first has come to rest
+        before = page.evaluate("window.asked"), wakes()
+        page.wait_for_timeout(500)
+        frames, woken = page.evaluate("window.asked") - before[0], wakes() - before[1]
+        if frames < 5 and woken < 150:
+            return
+    pytest.fail(f"Still {frames} frames and {woken} times awake in half a second.")
+
+
 def test_each_user_sees_their_own_stories(own_server: Callable[..., Any], tabs: Any, tmp_path: Path) -> None:
     users = tmp_path / "users"
     users.write_text(f"{user_line('mara', 'light')}\n{user_line('tom', 'dark')}\n", encoding="utf-8")
-    server = own_server("--auth-file", str(users), delay=0.0)
+    server = own_server("--auth-file", str(users))
     mara = tabs.open(server.url, http_credentials={"username": "mara", "password": "light"})
     story = begin(mara)
     tom = tabs.open(server.url, http_credentials={"username": "tom", "password": "dark"})
@@ -347,6 +412,7 @@ def test_the_starter_writes_on_the_page(starter_server: Any, tabs: Any, shots: P
     expect(page.locator("#memory-note")).to_contain_text("Saved")
     page.locator("#write-plan-2").click()
     expect(page.locator("#text .paragraph")).to_have_count(2, timeout=240_000)
+    written(page, 2)  # what was picked before the end has settled is closed again
     assert "Mara has a brother named Tobias, who is blind." in prompt_of(page, 2)
     kept = starter_server.cli("show", story_id(page), "--prompt", "2")
     assert "Mara has a brother named Tobias, who is blind." in kept["prompt"]

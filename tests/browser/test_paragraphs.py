@@ -1,14 +1,14 @@
 """The picked paragraph on the page: written again, edited, split, filled in before, deleted, undone."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.test_page import no_sideways_scroll, streams
+from tests.browser.test_page import forms, no_sideways_scroll, streams
+from tests.page_server import SLOWLY, VERY_SLOWLY
 
 pytestmark = pytest.mark.browser
 
@@ -20,10 +20,10 @@ BOOK = (
 NEW = "Elias brought a whale to the attic, and nobody knew where the stairs had gone."
 
 
-def imported(server: Any, folder: Path) -> str:
+def imported(server: Any, folder: Path, paragraphs: tuple[str, ...] = BOOK) -> str:
     """The id of a story of three paragraphs that no model wrote."""
     book = folder / "The Empty Boat.txt"
-    book.write_text("\n\n".join(BOOK), encoding="utf-8")
+    book.write_text("\n\n".join(paragraphs), encoding="utf-8")
     return str(server.cli("import", str(book))["story"]["id"])
 
 
@@ -68,8 +68,6 @@ def test_a_paragraph_is_written_again_and_each_version_is_opened(
     pick(page, 2)
     expect(page.locator("#version")).to_be_empty()
     page.locator("#again").click()
-    expect(page.locator("#stop")).to_be_visible()
-    page.screenshot(path=shots / "paragraph-again-1440.png")
     version(page, "Version 2 of 2")
     expect(page.locator("#write")).to_be_visible()
     expect(paragraphs(page)).to_have_count(2)
@@ -176,8 +174,9 @@ def test_a_typed_number_picks_a_paragraph(page: Page) -> None:
 
 def test_the_keys_write_stop_turn_to_versions_and_undo(page: Page) -> None:
     pick(page, 3)
-    page.keyboard.press("Control+Enter")
-    page.wait_for_function("(document.querySelector('#draft')?.innerText || '').length > 40")
+    page.locator("#own-plan textarea").fill(f"Mara waits {VERY_SLOWLY}.")
+    page.locator("#text [data-depth='3']").press("Control+Enter")
+    streams(page)
     page.keyboard.press("Escape")
     expect(page.locator("#cut-off blockquote")).to_be_visible()
     expect(page.locator("#write")).to_be_visible()
@@ -226,27 +225,24 @@ def test_a_failure_to_write_again_is_told_and_the_version_before_is_open(page: P
 
 
 def test_another_version_that_is_stopped_leaves_the_one_before_open(
-    own_server: Callable[..., Any], tabs: Any, tmp_path: Path
+    server: Any, tabs: Any, tmp_path: Path
 ) -> None:
-    server = own_server(delay=0.15)  # slow enough to be stopped
-    page = tabs.open(f"{server.url}?story={imported(server, tmp_path)}")
+    book = (f"{BOOK[0]} She came down {SLOWLY}.", *BOOK[1:])
+    page = tabs.open(f"{server.url}?story={imported(server, tmp_path, book)}")
     pick(page, 2)
     page.locator("#again").click()
     streams(page)
     page.keyboard.press("Escape")
     said(page, "The other version of paragraph 2 was stopped, so the one before is open again.")
     said(page, "kept on the strand “Another paragraph 2”")
-    reads(page, *BOOK)
+    reads(page, *book)
     expect(page.locator("#write")).to_be_visible()
     page.reload()
-    reads(page, *BOOK)
+    reads(page, *book)
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_the_panel_fits_a_narrow_page(
-    server: Any, tabs: Any, story: str, shots: Path, hostile: str, dark: bool
-) -> None:
-    page = tabs.open(f"{server.url}?story={story}", width=390, height=844, dark=dark)
+def test_the_panel_fits_a_narrow_page(server: Any, tabs: Any, story: str, shots: Path, hostile: str) -> None:
+    page = tabs.open(f"{server.url}?story={story}", width=390, height=844)
     pick(page, 2)
     page.locator("#edit").click()
     page.locator("#words textarea").fill(f"{hostile}. She laughed. He left.")
@@ -257,6 +253,7 @@ def test_the_panel_fits_a_narrow_page(
     page.locator("#split").click()
     expect(page.locator("#cut")).to_be_visible()
     page.locator("#cut").scroll_into_view_if_needed()
-    no_sideways_scroll(page)
-    page.screenshot(path=shots / f"paragraph-390-{'dark' if dark else 'light'}.png")
+    for form in forms(page, 390):
+        no_sideways_scroll(page)
+        page.screenshot(path=shots / f"paragraph-{form}.png")
     assert page.evaluate("window.pwned") is None

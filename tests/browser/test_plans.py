@@ -1,12 +1,12 @@
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_page import begin, no_sideways_scroll, written
+from tests.browser.test_page import begin, no_sideways_scroll, offered, written
+from tests.page_server import SLOWLY, VERY_SLOWLY
 
 pytestmark = pytest.mark.browser
 
@@ -23,7 +23,7 @@ def drafted(page: Page, count: int = 3) -> None:
 def test_a_plan_is_written_as_offered_changed_or_one_s_own(server: Any, tabs: Any, shots: Path) -> None:
     page = tabs.open(server.url)
     story = begin(page)
-    third = plan(page, 3).input_value()
+    third = offered(page, 3)
     page.screenshot(path=shots / "plans-1440.png", full_page=True)
     page.locator("#write-plan-3").click()
     written(page, 2)
@@ -46,16 +46,16 @@ def test_a_plan_is_written_as_offered_changed_or_one_s_own(server: Any, tabs: An
     ]
 
 
-def test_speed_and_the_prompt_s_budget_stand_beside_the_status(
-    own_server: Callable[..., Any], tabs: Any, shots: Path
-) -> None:
-    page = tabs.open(own_server(delay=0.03).url)
+def test_speed_and_the_prompt_s_budget_stand_beside_the_status(server: Any, tabs: Any, shots: Path) -> None:
+    page = tabs.open(server.url)
     begin(page)
     expect(page.locator("#gauge")).to_have_text(re.compile(r"[\d,]+ of [\d,]+ tokens"))
     page.screenshot(path=shots / "gauge-1440.png")
+    page.locator("#own-plan textarea").fill(f"Mara waits {VERY_SLOWLY}.")
     page.locator("#write").click()
     expect(page.locator("#gauge")).to_have_text(re.compile(r"\d+ tokens/s"))
-    written(page, 2)
+    page.locator("#stop").click()
+    written(page, 1)
     expect(page.locator("#gauge meter")).to_be_visible()
 
 
@@ -65,8 +65,8 @@ def test_three_drafts_are_written_and_one_is_kept(
 ) -> None:
     page = tabs.open(server.url, width=width, height=height)
     story = begin(page)
-    plan(page, 2).fill("Mara rows out to meet the boat.")
-    plans = [plan(page, number).input_value() for number in (1, 2, 3)]
+    plans = [offered(page, 1), f"Mara rows out {SLOWLY}.", offered(page, 3)]
+    plan(page, 2).fill(plans[1])
     page.locator("#draft-all").click()
     expect(page.locator("#drafts h4")).to_have_text(plans)
     expect(page.locator("#draft-all")).to_be_hidden()
@@ -83,13 +83,13 @@ def test_three_drafts_are_written_and_one_is_kept(
     expect(page.locator("#drafts h4")).to_have_count(0)
     strands = server.cli("branches", story)["strands"]
     assert sorted(strand["steps"] for strand in strands) == [1, 2, 2, 2]
-    assert {strand["name"] for strand in strands} >= {"Mara rows out to meet the boat"}
+    assert {strand["name"] for strand in strands} >= {f"Mara rows out {SLOWLY}"}
 
 
-def test_drafts_are_stopped_and_closed(own_server: Callable[..., Any], tabs: Any) -> None:
-    server = own_server(delay=0.05)
+def test_drafts_are_stopped_and_closed(server: Any, tabs: Any) -> None:
     page = tabs.open(server.url)
     story = begin(page)
+    plan(page, 1).fill(f"Mara waits {VERY_SLOWLY}.")
     page.locator("#draft-all").click()
     expect(page.locator("#drafts section p:not(.state)").first).to_be_visible()
     page.get_by_role("button", name="Stop drafting").click()

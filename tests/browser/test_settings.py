@@ -1,5 +1,6 @@
 """Sampling and the templates' editor in a real browser, against what the command line says."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,7 @@ def test_a_template_is_edited_previewed_saved_and_given_back(server: Any, tabs: 
     page.locator("#template-list").get_by_role("button", name="one_call").click()
     source = page.locator("#template-source textarea")
     expect(page.locator("#preview .turn.system")).to_be_visible()
+    expect(source).to_have_value(re.compile(r"\{%"))
     ours = source.input_value()
     expect(page.locator("#preview mark.slot-premise").first).to_be_visible()
     page.screenshot(path=shots / "templates-ours-1440.png", full_page=True)

@@ -24,7 +24,7 @@ from storyloom.ui.story_files import MEDIA, story_file
 from storyloom.ui.studio import following
 from storyloom.ui.studio.place import WINDOW, House
 from storyloom.ui.studio.wiring import Houses
-from storyloom.ui.studio.writers import Writing
+from storyloom.ui.studio.writing import Writing
 
 # What a database's integer holds, and more than any story has paragraphs.
 _LARGEST = 2**31 - 1

@@ -50,8 +50,8 @@ def _batch(snapshot: Snapshot, titles: Mapping[str, str]) -> str:
     numbers = [(snapshot.count(state), counted) for state, counted in _COUNTED.items()]
     parts = [counted(number) for number, counted in numbers if number]
     parts.append(ngettext("{number} word", "{number} words", snapshot.words))
-    if snapshot.seconds_left:
-        parts.append(gettext("about {time} left", time=duration(snapshot.seconds_left)))
+    if (left := snapshot.seconds_left or 0.0) >= 1:  # not in its last moment
+        parts.append(gettext("about {time} left", time=duration(left)))
     shown = chosen(snapshot.stories, _MOST_ROWS)
     left_out = len(snapshot.stories) - len(shown)
     others = ngettext("… and {number} more story", "… and {number} more stories", left_out)

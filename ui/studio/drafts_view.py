@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 
 from storyloom.memory.errors import InvalidText
 from storyloom.ui.studio import plans_html
+from storyloom.ui.studio.following import LOOK_SECONDS
 from storyloom.ui.studio.languages import gettext
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Visible
-
-_LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +26,12 @@ class View:
 def opened(house: House, place: Place, *, has_plans: bool) -> View:
     """The drafts of a strand's next paragraph, as long as it has no other."""
     drafting = house.writers.drafting_of(place.strand_id, place.depth)
+    is_written = drafting is not None and not drafting.done
     return View(
         draft_all=Visible(has_plans and drafting is None),
-        drafts=plans_html.drafts(drafting),
-        drafting=drafting.id if drafting and not drafting.done else "",
+        # Those that are being written are shown by ``follow`` alone: this answer may come after its last.
+        drafts=None if is_written else plans_html.drafts(drafting),
+        drafting=drafting.id if drafting and is_written else "",
     )
 
 
@@ -57,7 +58,7 @@ async def follow(house: House, _place: Place, drafting_id: str) -> AsyncIterator
             seen = now
         if is_last:
             return
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 def pick(house: House, place: Place, picked: Mapping[str, str]) -> View:

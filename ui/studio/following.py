@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from storyloom.app.events import Stage
 from storyloom.ui.studio.languages import gettext, gettext_noop
-from storyloom.ui.studio.writers import Progress, Writers, Writing
+from storyloom.ui.studio.writers import Writers
+from storyloom.ui.studio.writing import Progress, Writing
 
-# Ten looks a second at what has come: smooth to read, and little to send. An end is seen sooner.
-_LOOK_SECONDS = 0.1
+# Five looks a second at what has come: faster than anybody reads, and little for the browser to draw, which
+# takes from the model's cores. An end is seen sooner.
+LOOK_SECONDS = 0.2
 _END_SECONDS = 0.02
 _DOING: Mapping[Stage, str] = {
     "loading": gettext_noop("Waking the model…"),
@@ -78,7 +80,7 @@ async def ended(writing: Writing) -> None:
 async def _look_or_end(writing: Writing) -> None:
     """Wait until the next look, or until a writing has ended before."""
     try:
-        async with asyncio.timeout(_LOOK_SECONDS):
+        async with asyncio.timeout(LOOK_SECONDS):
             await ended(writing)
     except TimeoutError:
         return

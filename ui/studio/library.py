@@ -1,6 +1,7 @@
 """The first tab where no story is open: the quick way into a new one, and those there are."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import gradio as gr
 
@@ -69,9 +70,10 @@ def build() -> Parts:
 
 def connect(parts: Parts, wiring: Wiring, tab: gr.Tab) -> None:
     """Let every part call its handler; what begins a story is the Write tab's."""
-    wiring.on(tab.select, library_view.listed, parts, parts.search)
-    # Gradio tells ``input`` nothing of the first words in a box that has just appeared.
-    wiring.on(parts.search.change, library_view.listed, parts, parts.search)
+    # One event, so that no listing is overtaken by an older one. Gradio tells ``input`` nothing of the first
+    # words in a box that has just appeared.
+    listing = partial(gr.on, [tab.select, parts.search.change])
+    wiring.on(listing, library_view.listed, parts, parts.search, trigger_mode="always_last")
     wiring.on_pick(parts.shelf.click, library_view.pressed, parts, parts.search, parts.deleted)
     wiring.on(parts.undo.click, library_view.undo, parts, parts.search, parts.deleted)
     coming = wiring.on(parts.upload.upload, library_view.coming, parts)

@@ -54,12 +54,13 @@ def opened(house: House, place: Place, show_archived: bool | None) -> View:
 
 def chosen(house: House, place: Place, strand_id: str) -> View:
     """What can be done with the strand that was chosen: its name, and whether it is archived."""
-    return replace(_about(house.studio.strands.tree(place.story_id), strand_id), told="", notice="")
+    # What is told stays: this answer may come after that of the button that was pressed next.
+    return _about(house.studio.strands.tree(place.story_id), strand_id)
 
 
 def ticked(house: House, place: Place, strand_id: str, show_archived: bool) -> View:
     """The tree with or without what is archived; the chosen strand stays chosen where it is shown."""
-    return replace(_tree(house, place, strand_id, show_archived), told="")
+    return replace(_tree(house, place, strand_id, show_archived), notice=None)
 
 
 def picked(house: House, place: Place, mark: Mapping[str, str]) -> View:

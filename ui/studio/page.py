@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, fields
+from time import monotonic
 from typing import Any, Protocol
 
 import gradio as gr
@@ -29,10 +30,21 @@ from storyloom.ui.studio import (
     write_view,
 )
 from storyloom.ui.studio import library as stories_tab
-from storyloom.ui.studio.languages import language_of, speaking
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.spoken import SpokenBlocks, said
-from storyloom.ui.studio.wiring import EACH, QUIET, STREAM, Frame, Houses, Text, Wiring, changes, heard
+from storyloom.ui.studio.whereabouts import Whereabouts
+from storyloom.ui.studio.wiring import (
+    EACH,
+    QUIET,
+    STREAM,
+    Answers,
+    Frame,
+    Houses,
+    Text,
+    Wiring,
+    changes,
+    heard,
+)
 from storyloom.ui.studio.write_view import View
 
 Handler = Callable[..., View]
@@ -146,7 +158,8 @@ def _other(tab: TabModule) -> tuple[gr.Tab, Any]:
 
 def connect(parts: Parts, houses: Houses) -> None:
     """Let every part call its handler."""
-    wiring = _Writing(parts, houses)
+    whereabouts = Whereabouts()
+    wiring = _Writing(parts, houses, whereabouts)
     place = parts.place
     with parts.page:
         tab, stories = parts.stories
@@ -154,7 +167,8 @@ def connect(parts: Parts, houses: Houses) -> None:
             wiring.arrival(), None, [*wiring.outputs, stories.shelf, stories.search], **QUIET
         )
         arrived.then(None, js=write_tab.TO_END, **QUIET)
-        parts.page.load(None, js=keys.SCRIPT, **QUIET)
+        for script in (keys.SCRIPT, write_tab.KEEP_PLACE):
+            parts.page.load(None, js=script, **QUIET)
         wiring.watch_at(parts.attached.change)
         form = (stories.premise, stories.title, stories.mode)
         begun = wiring.on(stories.begin.click, write_view.begin, *form)
@@ -170,9 +184,11 @@ def connect(parts: Parts, houses: Houses) -> None:
         again(parts.dismiss.click, write_view.dismiss, place)
         parts.address.change(None, parts.address, None, js=_ADDRESS, **QUIET)
         text = Text(outputs=wiring.outputs, shown=wiring.shown)
-        at_home = Wiring(houses, parts.frame(parts.home), wiring.reopen_at, wiring.watch_at, text)
+        at_home = Wiring(
+            houses, parts.frame(parts.home), wiring.reopen_at, wiring.watch_at, text, whereabouts
+        )
         stories_tab.connect(stories, at_home, tab)
-        others = Wiring(houses, parts.frame(parts.tabs), wiring.reopen_at, wiring.watch_at, text)
+        others = Wiring(houses, parts.frame(parts.tabs), wiring.reopen_at, wiring.watch_at, text, whereabouts)
         plans_panel.connect_drafts(parts.drafts, parts.plans, others)
         paragraph_panel.connect(parts.paragraph, others, parts.text)
         rewrite_panel.connect(parts.rewriting, others, parts.paragraph.depth)
@@ -183,7 +199,7 @@ def connect(parts: Parts, houses: Houses) -> None:
                 module.connect(own, shared, tab)
 
 
-# What changes while a paragraph comes: ten times a second Gradio sends an answer for each output.
+# What changes while a paragraph comes: at every look Gradio sends an answer for each output.
 _FOLLOWED = ("place", "address", "masthead", "text", "draft", "status", "gauge", "notice", "earlier")
 # What isn't a component that the Write tab's handlers show by itself.
 _GROUPS = (
@@ -195,9 +211,10 @@ _GROUPS = (
 class _Writing:
     """Turns the Write tab's handlers of values into functions of components."""
 
-    def __init__(self, parts: Parts, houses: Houses) -> None:
+    def __init__(self, parts: Parts, houses: Houses, whereabouts: Whereabouts) -> None:
         self._parts = parts
         self._houses = houses
+        self._answers = Answers(houses, whereabouts, parts.place, parts.notice)
         self.outputs = [getattr(parts, field.name) for field in fields(parts) if field.name not in _GROUPS]
         for group in (parts.plans, parts.drafts, parts.paragraph, parts.edits):
             self.outputs += [getattr(group, field.name) for field in fields(group)]
@@ -207,7 +224,10 @@ class _Writing:
         """Call a handler at an event, with the inputs' values; not while an earlier call is at work."""
 
         def handle(request: gr.Request, *values: Any) -> dict[Any, Any]:
-            return self._told(lambda house: shown(handler(house, *values), self._parts), request)
+            place = next((value for value in values if isinstance(value, Place)), Place())
+            return self._answers.told(
+                lambda house: shown(handler(house, *values), self._parts), request, place
+            )
 
         return event(handle, list(inputs), self.outputs, **QUIET, **settings)
 
@@ -240,7 +260,7 @@ class _Writing:
 
         def arrive(request: gr.Request) -> dict[Any, Any]:
             query = {name: str(value) for name, value in dict(request.query_params).items()}
-            return self._told(lambda house: self._arrived(house, query), request)
+            return self._answers.told(lambda house: self._arrived(house, query), request, Place())
 
         return arrive
 
@@ -251,20 +271,16 @@ class _Writing:
 
     def _following(self) -> Callable[..., AsyncIterator[dict[Any, Any]]]:
         async def follow(request: gr.Request, place: Place) -> AsyncIterator[dict[Any, Any]]:
+            began = monotonic()
             # Gradio empties the outputs of a generator that yields nothing.
             yield shown(View(), self._parts)
-            async for view in heard(write_view.follow(self._houses(request.username), place), request):
-                yield shown(view, self._parts)
+            try:
+                async for view in heard(write_view.follow(self._houses(request.username), place), request):
+                    yield self._answers.fitting(shown(view, self._parts), request, place, began)
+            except StoryloomError as error:  # as where the story is deleted meanwhile
+                yield {self._parts.notice: write_html.notice(str(error))}
 
         return follow
-
-    def _told(self, change: Callable[[House], dict[Any, Any]], request: gr.Request) -> dict[Any, Any]:
-        """What changes on the page; a problem is told there in a paragraph."""
-        with speaking(language_of(request.headers)):
-            try:
-                return change(self._houses(request.username))
-            except StoryloomError as error:
-                return {self._parts.notice: write_html.notice(str(error))}
 
 
 _PLAIN = (

@@ -4,7 +4,7 @@ from html import escape
 
 from storyloom.ui.studio.following import doing
 from storyloom.ui.studio.languages import gettext
-from storyloom.ui.studio.writers import Drafting, Writing
+from storyloom.ui.studio.writing import Drafting, Writing
 
 
 def drafts(drafting: Drafting | None) -> str:

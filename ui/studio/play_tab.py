@@ -89,6 +89,7 @@ def connect(parts: Parts, wiring: Wiring, tab: gr.Tab) -> None:
     ):
         wiring.reopen(moved.then)
         moved.then(None, js=_TO_END, **QUIET)
+    wiring.on(parts.manner.change, play_view.meant, parts, parts.manner, trigger_mode="always_last")
     wiring.on(parts.earlier.click, play_view.earlier, parts)
     wiring.on(parts.stop.click, play_view.stop, parts, parts.watched)
     _follow(wiring.on(tab.select, play_view.opened, parts), parts, wiring)
@@ -98,5 +99,6 @@ def _follow(event: Any, parts: Parts, wiring: Wiring) -> None:
     """After an event: follow what is being told, and settle when it has ended."""
     event.then(None, js=_TO_END, **QUIET)
     followed = wiring.on_stream(event.then, play_view.follow, parts, parts.watched)
-    settled = wiring.on(followed.then, play_view.settle, parts, parts.watched, parts.action)
+    said = (parts.manner, parts.action)
+    settled = wiring.on(followed.then, play_view.settle, parts, parts.watched, *said)
     settled.then(None, js=_TO_END, **QUIET)

@@ -8,10 +8,16 @@ from storyloom.app.recurrence import Wish
 from storyloom.memory.action import Manner, action, reader_words
 from storyloom.memory.errors import InvalidText
 from storyloom.ui.studio import following, play_html, write_html
-from storyloom.ui.studio.languages import gettext
+from storyloom.ui.studio.languages import gettext, gettext_noop
 from storyloom.ui.studio.place import WINDOW, House, Place
-from storyloom.ui.studio.showing import Visible
-from storyloom.ui.studio.writers import Progress, Writing
+from storyloom.ui.studio.showing import Asking, Visible
+from storyloom.ui.studio.writing import Progress, Writing
+
+_QUESTIONS = {
+    Manner.DO: gettext_noop("What do you do?"),
+    Manner.SAY: gettext_noop("What do you say?"),
+    Manner.STORY: gettext_noop("What happens?"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +37,7 @@ class View:
     offers: str | None = None
     status: str | None = None
     manner: str | None = None
-    action: str | None = None
+    action: str | Asking | None = None
     send: Visible | None = None
     stop: Visible | None = None
     retry: Visible | None = None
@@ -75,6 +81,11 @@ def act(house: House, place: Place, manner: str, text: str) -> View:
     if not plan:
         raise InvalidText(gettext("Write what you do first, or choose one of the suggestions."))
     return replace(_told(house, place, Wish(plan=plan), plan), action="")
+
+
+def meant(_house: House, _place: Place, manner: str) -> View:
+    """Ask for what the reader is about to write."""
+    return View(action=Asking(gettext(_QUESTIONS[Manner(manner)])))
 
 
 def choose(house: House, place: Place, picked: Mapping[str, str]) -> View:
@@ -144,13 +155,14 @@ async def follow(house: House, place: Place, watched: str) -> AsyncIterator[View
         yield opened(house, place)
 
 
-def settle(house: House, place: Place, watched: str, text: str) -> View:
+def settle(house: House, place: Place, watched: str, manner: str, text: str) -> View:
     """The tab after a turn has ended: what was committed, or what went wrong and what the reader wrote.
 
     Args:
         house: the owner's studio and the writers.
         place: where the page is.
         watched: the writing that was followed.
+        manner: how the reader's words are meant.
         text: the reader's box as it stands.
     """
     writing = house.writers.get(watched)
@@ -159,16 +171,17 @@ def settle(house: House, place: Place, watched: str, text: str) -> View:
     progress = writing.progress
     if not progress.story_id:  # the story never came to be; the Write tab tells
         return View()
-    after = opened(house, replace(place, story_id=progress.story_id, strand_id=progress.strand_id))
-    words, manner = _unspent(writing, text)
+    if place.strand_id not in ("", progress.strand_id):  # the page has gone to another one meanwhile
+        return View()
+    there = replace(place, story_id=progress.story_id, strand_id=progress.strand_id)
+    after = opened(house, there)
     kept = gettext("Stopped. The words that had come are kept in the Write tab.")
-    return replace(
+    told = replace(
         after,
         notice=write_html.notice(writing.message),
         status=write_html.status(kept) if writing.stopped and progress.text else after.status,
-        action=words,
-        manner=manner,
     )
+    return _with_unspent(told, writing, manner, text, _language(house, there))
 
 
 def _told(house: House, place: Place, wish: Wish, plan: str) -> View:
@@ -207,12 +220,18 @@ def _moment(look: following.Look, now: Progress) -> View:
     )
 
 
-def _unspent(writing: Writing, text: str) -> tuple[str | None, str | None]:
+def _with_unspent(view: View, writing: Writing, manner: str, text: str, language: str) -> View:
     """What the reader wrote in vain goes back into an empty box, and how it was meant."""
-    if not (writing.is_turn and writing.error and writing.wish.plan and not text.strip()):
-        return None, None
-    words, manner = reader_words(writing.wish.plan)
-    return words, manner.value
+    plan = writing.wish.plan
+    if not (writing.is_turn and writing.error and plan):
+        return view
+    if action(text, Manner(manner), language) == plan:
+        # An earlier event saw it fail, and what began it is about to empty the box: it settles once more.
+        return replace(view, action=text, watched=None)
+    if text.strip():
+        return view
+    words, meant_so = reader_words(plan)
+    return replace(view, action=words, manner=meant_so.value)
 
 
 def _refused() -> View:

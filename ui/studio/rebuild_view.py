@@ -7,7 +7,7 @@ from storyloom.ui.studio.languages import gettext, gettext_noop
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Ticking, Visible
 from storyloom.ui.studio.write_html import notice, status
-from storyloom.ui.studio.writers import Rebuild
+from storyloom.ui.studio.writing import Rebuild
 
 _MAKING = gettext_noop("Making the memory again…")
 

@@ -2,7 +2,8 @@
 
 from storyloom.app.rewriting import Marked
 from storyloom.app.studio import Studio
-from storyloom.ui.studio.writers import Writers, Writing
+from storyloom.ui.studio.writers import Writers
+from storyloom.ui.studio.writing import Writing
 
 
 class Rewrite(Writing):

@@ -48,3 +48,10 @@ class Labelled:
     value: Any
     label: str
     shown: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What an empty box asks for; its text stays."""
+
+    question: str

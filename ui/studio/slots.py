@@ -14,6 +14,7 @@ _TITLES = {
     "authors_note": gettext_noop("Author’s note"),
     "chapter": gettext_noop("Chapter"),
     "memory": gettext_noop("Short-term memory"),
+    "edited": gettext_noop("Memory, just edited"),
     "recall": gettext_noop("Recalled"),
     "last": gettext_noop("Last paragraphs"),
     "plan": gettext_noop("Plan"),
@@ -69,7 +70,8 @@ def slot_title(slot: str) -> str:
 
 
 def slot_class(slot: str) -> str:
-    """The style sheet's class of a slot's colour."""
+    """The style sheet's class of a slot's colour; what was just edited has the memory's."""
+    slot = "memory" if slot == "edited" else slot
     return f"slot-{slot}" if slot in _COLOURED else "slot-lore"
 
 

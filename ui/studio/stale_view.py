@@ -7,7 +7,7 @@ from storyloom.ui.studio import stale_html, write_html
 from storyloom.ui.studio.languages import gettext, ngettext
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Ticking, Visible
-from storyloom.ui.studio.writers import Rebuild
+from storyloom.ui.studio.writing import Rebuild
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

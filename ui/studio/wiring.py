@@ -8,6 +8,7 @@ may be a tuple of components, such as those of a form; the view then has a tuple
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, fields
+from time import monotonic
 from typing import Any
 
 import gradio as gr
@@ -15,7 +16,9 @@ import gradio as gr
 from storyloom.memory.errors import StoryloomError
 from storyloom.ui.studio.languages import language_of, speaking
 from storyloom.ui.studio.place import House, Place
-from storyloom.ui.studio.showing import Choices, Enabled, Labelled, Ticking, Unfolded, Visible
+from storyloom.ui.studio.rest import NO_MARKS
+from storyloom.ui.studio.showing import Asking, Choices, Enabled, Labelled, Ticking, Unfolded, Visible
+from storyloom.ui.studio.whereabouts import Whereabouts
 from storyloom.ui.studio.write_html import notice
 
 # Who asks decides whose stories are shown.
@@ -25,7 +28,7 @@ Houses = Callable[[str | None], House]
 # Each is answered at once, outside Gradio's queue: its page closes the queue's one stream when nothing is
 # awaited, and an event that is begun in that moment never hears its answer.
 QUIET: dict[str, Any] = {
-    "show_progress": "hidden",
+    **NO_MARKS,
     "api_visibility": "private",
     "concurrency_limit": None,
     "queue": False,
@@ -73,6 +76,42 @@ class Text:
     shown: Callable[[House, Place], dict[Any, Any]]
 
 
+class Answers:
+    """Makes what handlers say into what changes on the page of whoever asked.
+
+    Args:
+        houses: gives the house of whoever asks.
+        whereabouts: of all pages.
+        place: the component of the page's place.
+        notice: that of what a person should be told.
+    """
+
+    def __init__(self, houses: Houses, whereabouts: Whereabouts, place: Any, notice: Any) -> None:
+        self._houses = houses
+        self._whereabouts = whereabouts
+        self._place = place
+        self._notice = notice
+
+    def told(
+        self, change: Callable[[House], dict[Any, Any]], request: gr.Request, place: Place
+    ) -> dict[Any, Any]:
+        """What changes on the page; a problem is told there in a paragraph."""
+        began = monotonic()
+        with speaking(language_of(request.headers)):
+            try:
+                return self.fitting(change(self._houses(request.username)), request, place, began)
+            except StoryloomError as error:
+                return {self._notice: notice(str(error))}
+
+    def fitting(
+        self, changed: dict[Any, Any], request: gr.Request, place: Place, began: float
+    ) -> dict[Any, Any]:
+        """What changes on a page that asked at a place; nothing where it has left that strand since."""
+        if self._whereabouts.fits(request.session_hash, place, changed.get(self._place), began=began):
+            return changed
+        return {self._notice: gr.skip()}
+
+
 class Wiring:
     """Connects the components of the tabs with handlers.
 
@@ -82,6 +121,7 @@ class Wiring:
         reopen: at an event, shows the text of the place again: after its strand or its text has changed.
         watch: at an event, follows what is being written at the place until it has ended.
         text: shows the text together with what changed it.
+        whereabouts: of all pages.
     """
 
     def __init__(
@@ -91,12 +131,14 @@ class Wiring:
         reopen: Callable[[Callable[..., Any]], Any],
         watch: Callable[[Callable[..., Any]], Any],
         text: Text,
+        whereabouts: Whereabouts,
     ) -> None:
         self.reopen = reopen
         self.watch = watch
         self._houses = houses
         self._frame = frame
         self._text = text
+        self._answers = Answers(houses, whereabouts, frame.place, frame.notice)
 
     def on(
         self,
@@ -113,7 +155,9 @@ class Wiring:
         """
 
         def handle(request: gr.Request, place: Place, *values: Any) -> dict[Any, Any]:
-            return self._told(lambda house: handler(house, place, *values), parts, request)
+            return self._answers.told(
+                lambda house: self._shown(handler(house, place, *values), parts), request, place
+            )
 
         return event(
             handle, [self._frame.place, *inputs], self._outputs(parts), **{**QUIET, **EACH, **settings}
@@ -135,11 +179,7 @@ class Wiring:
             }
 
         def handle(request: gr.Request, place: Place, *values: Any) -> dict[Any, Any]:
-            with speaking(language_of(request.headers)):
-                try:
-                    return change(self._houses(request.username), place, *values)
-                except StoryloomError as error:
-                    return {self._frame.notice: notice(str(error))}
+            return self._answers.told(lambda house: change(house, place, *values), request, place)
 
         outputs = list(dict.fromkeys((*self._outputs(parts), *self._text.outputs)))
         return event(handle, [self._frame.place, *inputs], outputs, **QUIET, **EACH)
@@ -156,7 +196,9 @@ class Wiring:
             request: gr.Request, event_data: gr.EventData, place: Place, *values: Any
         ) -> dict[Any, Any]:
             picked: Mapping[str, str] = {name: str(value) for name, value in (event_data._data or {}).items()}
-            return self._told(lambda house: handler(house, place, picked, *values), parts, request)
+            return self._answers.told(
+                lambda house: self._shown(handler(house, place, picked, *values), parts), request, place
+            )
 
         return event(handle, [self._frame.place, *inputs], self._outputs(parts), **QUIET, **EACH)
 
@@ -166,10 +208,14 @@ class Wiring:
         """At an event: show each view that the asynchronous generator ``handler`` yields; else as ``on``."""
 
         async def handle(request: gr.Request, place: Place, *values: Any) -> AsyncIterator[dict[Any, Any]]:
+            began = monotonic()
             # Gradio empties the outputs of a generator that yields nothing.
             yield {self._frame.notice: gr.skip()}
-            async for view in heard(handler(self._houses(request.username), place, *values), request):
-                yield self._shown(view, parts)
+            try:
+                async for view in heard(handler(self._houses(request.username), place, *values), request):
+                    yield self._answers.fitting(self._shown(view, parts), request, place, began)
+            except StoryloomError as error:
+                yield {self._frame.notice: notice(str(error))}
 
         return event(handle, [self._frame.place, *inputs], self._outputs(parts), **STREAM)
 
@@ -177,14 +223,6 @@ class Wiring:
         frame = self._frame
         own = [each for field in fields(parts) for each in _each(getattr(parts, field.name))]
         return [*own, frame.place, frame.notice, frame.tabs, frame.status, frame.strands]
-
-    def _told(self, handler: Callable[[House], Any], parts: Any, request: gr.Request) -> dict[Any, Any]:
-        """A handler's view; a problem is told on the page in a paragraph."""
-        with speaking(language_of(request.headers)):
-            try:
-                return self._shown(handler(self._houses(request.username)), parts)
-            except StoryloomError as error:
-                return {self._frame.notice: notice(str(error))}
 
     def _shown(self, view: Any, parts: Any) -> dict[Any, Any]:
         changed = {
@@ -246,6 +284,8 @@ def _update(value: Any) -> Any:
             said = {"choices": list(options), "value": chosen}
         case Labelled(inner, label, shown):
             said = {"value": inner, "label": label, "visible": shown}
+        case Asking(question):
+            said = {"label": question, "placeholder": question}
         case _:
             return value
     return gr.update(**said)

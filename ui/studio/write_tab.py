@@ -26,6 +26,27 @@ TO_END = """() => {
   };
   look(40);
 }"""
+# Back from another tab the text lies as it was left; a story that comes there for the first time, at its end.
+# Other tabs open at their top. A tab that a handler opens is scrolled by whoever asked for it.
+KEEP_PLACE = f"""() => {{
+  const text = () => document.getElementById('book')?.offsetParent;
+  const to_end = {TO_END};
+  let left = [];
+  const settle = (tab, tries) => {{
+    const again = () => tries && setTimeout(settle, 50, tab, tries - 1);
+    if (tab.ariaSelected !== 'true') return again();
+    if (!text()) return scrollTo(0, 0);
+    if (left[0] !== location.search) return to_end();
+    scrollTo(0, left[1]);
+    if (Math.abs(scrollY - left[1]) > 1) again();  // it is still being laid out
+  }};
+  document.addEventListener('click', event => {{
+    const tab = event.target.closest('#tabs [role=tab]');
+    if (!tab || tab.ariaSelected === 'true') return;
+    if (text()) left = [location.search, scrollY];
+    setTimeout(settle, 0, tab, 40);
+  }}, true);
+}}"""
 TO_DRAFT = """() => setTimeout(() => document.getElementById('draft')
   ?.scrollIntoView({block: 'nearest', behavior: 'smooth'}), 60)"""
 

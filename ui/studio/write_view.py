@@ -17,7 +17,7 @@ from storyloom.ui.studio import drafts_view, edits_view, following, gauge_html, 
 from storyloom.ui.studio.languages import gettext, ngettext
 from storyloom.ui.studio.place import WINDOW, House, Place
 from storyloom.ui.studio.showing import Visible
-from storyloom.ui.studio.writers import Progress, Writing
+from storyloom.ui.studio.writing import Progress, Writing
 
 # A text that can't be taken is refused at once: the page then stays as it is, the text in its box.
 _REFUSED_SECONDS = 0.2
@@ -243,10 +243,14 @@ def settle(house: House, place: Place, memory: str, own_plan: str) -> View:
     progress, told = writing.progress, write_html.notice(writing.message)
     if not progress.story_id:  # the story never came to have a strand
         return replace(library(), notice=told)
+    if place.strand_id not in ("", progress.strand_id):  # the page has gone to another one meanwhile
+        return View()
     back = writing.instead_of if writing.error else ""
     after = opened(house, replace(place, story_id=progress.story_id, strand_id=back or progress.strand_id))
     failed = writing.error and not writing.is_turn and not back
-    unspent = writing.wish.plan if failed and not own_plan.strip() else None
+    # What begins a paragraph empties the box, which may not have come to the page yet.
+    is_same = own_plan.strip() == writing.wish.plan.strip()
+    unspent = writing.wish.plan if failed and (is_same or not own_plan.strip()) else None
     # It is open: to say so again would tell its tabs that one of them was chosen.
     view = replace(after, is_open=None, busy=False, notice=told, own_plan=unspent)
     if back:

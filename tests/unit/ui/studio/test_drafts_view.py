@@ -7,7 +7,7 @@ from storyloom.ui.studio import drafts_view, plans_html, write_view
 from storyloom.ui.studio.drafts_view import View
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Visible
-from storyloom.ui.studio.writers import Drafting, Writing
+from storyloom.ui.studio.writing import Drafting, Writing
 
 WAIT = 30.0
 PREMISE = "Mara keeps a lighthouse on a cliff and finds a door in the sea."

@@ -4,7 +4,7 @@ from storyloom.memory.errors import InvalidText, StrandNotFound
 from storyloom.ui.studio import map_view, write_view
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Choices, Visible
-from storyloom.ui.studio.writers import Writing
+from storyloom.ui.studio.writing import Writing
 from tests.unit.ui.studio.telling import began, branched, went_on
 
 
@@ -88,6 +88,7 @@ def test_an_archived_strand_is_out_of_the_way_until_it_is_asked_for(house: House
     assert "archived · 2 paragraphs" in (shown.tree or "")
     assert names(shown.strand) == ["The story", "From paragraph 1", "From paragraph 2"]
     picked = map_view.chosen(house, main, side.strand_id)
+    assert (picked.told, picked.notice) == (None, None)
     assert (picked.archive, picked.bring_back) == (Visible(False), Visible(True))
     back = map_view.bring_back(house, main, side.strand_id, True)
     assert "archived" not in (back.tree or "")

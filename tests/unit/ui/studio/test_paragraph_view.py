@@ -14,7 +14,7 @@ from storyloom.ui.studio import edits_view, paragraph_view, rebuild_view, write_
 from storyloom.ui.studio.paragraph_view import Form, View
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.showing import Choices, Enabled, Ticking, Unfolded, Visible
-from storyloom.ui.studio.writers import Writing
+from storyloom.ui.studio.writing import Writing
 from tests.stand_ins import InstantModel
 
 WAIT = 30.0

@@ -8,8 +8,9 @@ from storyloom.memory.errors import InvalidText
 from storyloom.ui.studio import play_html, play_view, write_view
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.play_view import View
-from storyloom.ui.studio.showing import Visible
-from storyloom.ui.studio.writers import Writers, Writing
+from storyloom.ui.studio.showing import Asking, Visible
+from storyloom.ui.studio.writers import Writers
+from storyloom.ui.studio.writing import Writing
 
 WAIT = 30.0
 PREMISE = "Mara keeps a lighthouse on a cliff and finds a door in the sea."
@@ -20,12 +21,12 @@ def place_of(view: View | write_view.View) -> Place:
     return view.place
 
 
-def ended(house: House, view: View, text: str = "") -> View:
-    """The tab after the turn that a handler began has ended."""
+def ended(house: House, view: View, text: str = "", manner: str = "do") -> View:
+    """The tab after the turn that a handler began has ended; ``text`` stands in the reader's box by then."""
     writing = house.writers.get(view.watched or "")
     assert writing is not None
     assert writing.ended_within(WAIT)
-    return play_view.settle(house, place_of(view), writing.id, text)
+    return play_view.settle(house, place_of(view), writing.id, manner, text)
 
 
 @pytest.fixture
@@ -120,6 +121,16 @@ def test_a_turn_that_failed_gives_the_words_back(house: House, game: View) -> No
     assert kept.action is None
 
 
+def test_words_told_in_vain_are_kept_whoever_sees_it_first(house: House, game: View) -> None:
+    """What followed an earlier event may settle the turn before the page knows that its box is empty."""
+    begun = play_view.act(house, place_of(game), "say", "x" * 5000)
+    assert begun.action == ""
+    first = ended(house, begun, "x" * 5000, "say")
+    assert (first.action, first.watched) == ("x" * 5000, None)
+    second = ended(house, begun, "", "say")
+    assert (second.action, second.manner, second.watched) == ("x" * 5000, "say", "")
+
+
 def test_a_turn_is_told_again_on_a_strand_of_its_own(house: House, game: View) -> None:
     two = acted(house, game, "open the door")
     again = ended(house, play_view.retry(house, place_of(two)))
@@ -163,7 +174,7 @@ def test_following_ends_with_the_turn(house: House, game: View) -> None:
         return [view async for view in play_view.follow(house, place_of(begun), begun.watched or "")]
 
     assert all(view.place is None for view in asyncio.run(look()))
-    assert play_view.settle(house, Place(), "", "") == View()
+    assert play_view.settle(house, Place(), "", "do", "") == View()
     assert play_view.stop(house, Place(), "") == View()
 
 
@@ -189,3 +200,20 @@ def test_hostile_text_is_only_text(house: House, game: View) -> None:
     step = house.studio.show(place_of(after).story_id).steps[-1]
     (plan, *_) = step.plans
     assert "<script>" not in play_html.offers([replace(plan, text=hostile)])
+
+
+@pytest.mark.parametrize(
+    ("manner", "question"),
+    [("do", "What do you do?"), ("say", "What do you say?"), ("story", "What happens?")],
+)
+def test_the_box_asks_for_what_is_meant(house: House, manner: str, question: str) -> None:
+    assert play_view.meant(house, Place(), manner) == View(action=Asking(question))
+
+
+def test_what_ended_on_a_strand_that_was_left_changes_nothing_in_either_tab(house: House, game: View) -> None:
+    begun = play_view.act(house, place_of(game), "do", "open the door")
+    left = place_of(play_view.undo(house, place_of(ended(house, begun))))
+    assert left.strand_id != place_of(game).strand_id
+    assert play_view.settle(house, left, begun.watched or "", "do", "") == View()
+    there = replace(left, writing_id=begun.watched or "")
+    assert write_view.settle(house, there, "", "") == write_view.View()

@@ -54,7 +54,7 @@ from storyloom.ui.studio.paragraph_view import Form
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.rewrite_view import Asked
 from storyloom.ui.studio.templates_view import Box
-from storyloom.ui.studio.writers import Drafting, Rebuild, Writing
+from storyloom.ui.studio.writing import Drafting, Rebuild, Writing
 from tests.unit.ui.batches import BATCH, progress
 from tests.unit.ui.studio.telling import began, branched, went_on
 
@@ -306,6 +306,7 @@ CALLS: dict[str, Call] = {
     "plans_view.write_on": lambda h, p, _: plans_view.write_on(h, p, _WORDS, "", "", ""),
     "play_view.opened": lambda h, p, _: play_view.opened(h, p),
     "play_view.act": lambda h, p, _: play_view.act(h, p, "do", _WORDS),
+    "play_view.meant": lambda h, p, _: play_view.meant(h, p, "say"),
     "play_view.choose": lambda h, p, _: play_view.choose(h, p, {"pick": "1"}),
     "play_view.retry": lambda h, p, _: play_view.retry(h, p),
     "play_view.undo": lambda h, p, _: play_view.undo(h, p),
@@ -313,7 +314,7 @@ CALLS: dict[str, Call] = {
     "play_view.earlier": lambda h, p, _: play_view.earlier(h, p),
     "play_view.stop": lambda h, p, k: play_view.stop(h, p, k.writing.id),
     "play_view.follow": lambda h, p, k: play_view.follow(h, p, k.writing.id),
-    "play_view.settle": lambda h, p, k: play_view.settle(h, p, k.writing.id, ""),
+    "play_view.settle": lambda h, p, k: play_view.settle(h, p, k.writing.id, "do", ""),
     "search_view.looking": lambda h, p, _: search_view.looking(h, p),
     "search_view.search": lambda h, p, _: search_view.search(h, p, "Mara"),
     "stale_view.opened": lambda h, p, _: stale_view.opened(h, p),
@@ -393,7 +394,7 @@ OF_NO_STORY = {
     "new_story_view.outlining", "new_story_view.former", "new_story_view.more",
     "new_story_view.back_to_premise", "new_story_view.back_to_outline", "new_story_view.back_to_characters",
     "paragraph_view.cancel",
-    "play_view.stop", "play_view.follow", "play_view.settle",
+    "play_view.meant", "play_view.stop", "play_view.follow", "play_view.settle",
     "presets_view.opened", "presets_view.pick", "presets_view.rename", "presets_view.leave",
     "rewrite_view.again", "rewrite_view.look", "rewrite_view.stop", "rewrite_view.keep",
     "rewrite_view.throw_away", "rewrite_view.cancel",

@@ -1,6 +1,7 @@
 """What a handler says reaches the components that it names."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -9,7 +10,8 @@ import pytest
 
 from storyloom.memory.errors import InvalidText
 from storyloom.ui.studio.place import House, Place
-from storyloom.ui.studio.showing import Choices, Visible
+from storyloom.ui.studio.showing import Asking, Choices, Visible
+from storyloom.ui.studio.whereabouts import Whereabouts
 from storyloom.ui.studio.wiring import Frame, Wiring
 
 
@@ -37,6 +39,7 @@ class View:
 
 class Visitor:
     username = None
+    session_hash = "page"
     headers: Mapping[str, str] = {}
 
 
@@ -49,7 +52,7 @@ def frame() -> Frame:
 def asked(frame: Frame, handler: Callable[..., View], parts: Any) -> dict[Any, Any]:
     """What an event's function gives Gradio."""
     nothing = cast("Any", None)
-    wiring = Wiring(lambda _user: cast("House", None), frame, nothing, nothing, nothing)
+    wiring = Wiring(lambda _user: cast("House", None), frame, nothing, nothing, nothing, Whereabouts())
     given: list[Any] = []
     wiring.on(lambda function, *_rest, **_settings: given.append(function), handler, parts)
     changes: dict[Any, Any] = given[0](Visitor(), Place())
@@ -89,9 +92,34 @@ def test_choices_are_gradios(frame: Frame) -> None:
     assert found == {"word": gr.update(choices=[("One", 1)], value=1)}
 
 
+def test_a_box_that_asks_keeps_its_text(frame: Frame) -> None:
+    found = told(frame, View(word=Asking("What happens?")), Plain("word"))
+    assert found == {"word": gr.update(label="What happens?", placeholder="What happens?")}
+    assert "value" not in found["word"]
+
+
 def test_a_problem_is_told_in_a_paragraph(frame: Frame) -> None:
     def refuse(*_values: object) -> View:
         raise InvalidText("Write <b>something</b>.")
 
     (notice,) = asked(frame, refuse, Plain("word")).values()
     assert notice == '<p role="alert">Write &lt;b&gt;something&lt;/b&gt;.</p>'
+
+
+def test_a_stream_that_fails_tells_why_and_keeps_what_it_showed(frame: Frame) -> None:
+    async def follow(*_values: Any) -> AsyncIterator[View]:
+        yield View(word="one")
+        raise InvalidText("The story is gone.")
+
+    nothing = cast("Any", None)
+    wiring = Wiring(lambda _user: cast("House", None), frame, nothing, nothing, nothing, Whereabouts())
+    given: list[Any] = []
+    wiring.on_stream(lambda function, *_rest, **_settings: given.append(function), follow, Plain("a box"))
+
+    async def all_of() -> list[dict[Any, Any]]:
+        return [changes async for changes in given[0](Visitor(), Place())]
+
+    *_, shown, last = asyncio.run(all_of())
+    assert shown == {"a box": "one"}
+    assert list(last) == ["the page's notice"]
+    assert "The story is gone." in last["the page's notice"]

@@ -7,7 +7,8 @@ from storyloom.memory.errors import InvalidText, StoryNotFound
 from storyloom.ui.studio import paragraph_view, write_view
 from storyloom.ui.studio.place import House, Place
 from storyloom.ui.studio.write_view import View
-from storyloom.ui.studio.writers import Writers, Writing
+from storyloom.ui.studio.writers import Writers
+from storyloom.ui.studio.writing import Writing
 
 WAIT = 30.0
 PREMISE = "Mara keeps a lighthouse on a cliff and finds a door in the sea."
@@ -105,6 +106,12 @@ def test_a_plan_that_is_too_long_is_refused_and_kept_in_its_box(house: House, pa
     assert "Shorten it" in (view.notice or "")
     assert view.own_plan == "x" * 5000
     assert view.busy is False
+    begun = write_view.go_on(house, place_of(page), 0, "x" * 5000)
+    writing = house.writers.get(place_of(begun).writing_id)
+    assert writing is not None
+    assert writing.ended_within(WAIT)
+    seen_first = write_view.settle(house, place_of(begun), "", "x" * 5000)  # the box isn't emptied yet
+    assert (begun.own_plan, seen_first.own_plan) == ("", "x" * 5000)
 
 
 def test_an_edited_memory_reaches_the_next_prompt(house: House, page: View) -> None:

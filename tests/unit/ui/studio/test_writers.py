@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -11,7 +12,8 @@ from storyloom.app.recurrence import Wish
 from storyloom.app.studio import Studio, Written
 from storyloom.memory.errors import ModelFailed
 from storyloom.memory.story import Mode, Story, Strand
-from storyloom.ui.studio.writers import Writers, Writing
+from storyloom.ui.studio.writers import Writers
+from storyloom.ui.studio.writing import Writing
 
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
 WAIT = 20.0
@@ -161,3 +163,20 @@ def test_finished_writings_are_forgotten_in_the_end(
         assert writing.ended_within(WAIT)
         ids.append(writing.id)
     assert [writers.get(one) is not None for one in ids] == [False, True, True]
+
+
+def test_nobody_finds_a_writing_whose_end_is_not_told_yet() -> None:
+    writers, writing = Writers(), Writing()
+
+    class Threads(ThreadPoolExecutor):
+        found: bool | None = None
+
+        def submit(self, function: Any, /, *given: Any, **named: Any) -> Any:
+            self.found = writing.id in writers._writings
+            return super().submit(function, *given, **named)
+
+    with Threads(1) as threads:
+        writers.start(writing, lambda _writing: None, threads)
+        assert threads.found is False
+        assert writers.get(writing.id) is writing
+        assert writing.ended_within(20)
