@@ -24,6 +24,8 @@ class Profile:
         last_words: how much of the last paragraphs the writer sees, in words; more than one paragraph
             only where that is more than ``paragraph_words``.
         redraws: how often a paragraph is taken up again, or drawn anew, before the best is kept.
+        insists: a paragraph that takes up nothing of what a person has just edited in memory is drawn once
+            more, begun with the edited sentence itself.
         max_overlap: highest share of a sentence's four-word runs that the story may hold already.
         max_repeated: the same of a whole paragraph, one run forgiven.
         new_names: most proper names that a paragraph may bring, those of its plan excepted.
@@ -45,6 +47,7 @@ class Profile:
     reads_outline: bool
     last_words: int
     redraws: int
+    insists: bool
     max_overlap: float
     max_repeated: float
     new_names: int
@@ -72,6 +75,7 @@ SMALL = Profile(
     reads_outline=False,
     last_words=110,
     redraws=9,
+    insists=True,  # it takes up one edited sentence in four
     max_overlap=0.2,
     max_repeated=0.015,
     new_names=0,
@@ -98,6 +102,7 @@ MEDIUM = Profile(
     reads_outline=True,
     last_words=200,
     redraws=3,
+    insists=False,
     max_overlap=0.2,
     max_repeated=0.02,
     new_names=1,
@@ -121,6 +126,7 @@ LARGE = Profile(
     reads_outline=True,
     last_words=400,
     redraws=2,
+    insists=False,
     max_overlap=0.25,
     max_repeated=0.05,
     new_names=3,

@@ -237,7 +237,7 @@ class Recurrence:
         if scene.offered or wish.plan or wish.opens:
             return scene, ()
         listener.on_stage("planning", scene.depth)
-        offer = cast.planner.offer(scene)
+        offer = cast.planner.offer(scene, listener)
         return replace(scene, offered=offer.plans), offer.calls
 
     def _plan(self, scene: Scene, wish: Wish, cast: Cast) -> tuple[Plan, tuple[Call, ...]]:

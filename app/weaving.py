@@ -90,7 +90,7 @@ def going_on(prompt: Prompt, begun: str, *, instead: str = "") -> Prompt:
     if chat and chat[-1].role == "assistant":
         *turns, last = chat
         chat, lead = tuple(turns), last.content.removesuffix(instead).rstrip()
-    text = f"{lead}\n\n{begun}" if lead else begun
+    text = "\n\n".join(part for part in (lead, begun) if part)
     return (*chat, Message("assistant", text)) if text else chat
 
 

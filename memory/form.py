@@ -29,7 +29,8 @@ _META = {
         re.IGNORECASE,
     )
 }
-_SENTENCE_END = re.compile(r"[.!?…。！？؟۔।॥](?:[\"'”’»)」』]*)$")
+_END_MARKS = ".!?…。！？؟۔।॥"
+_SENTENCE_END = re.compile(rf"[{_END_MARKS}](?:[\"'”’»)」』]*)$")
 _QUOTED = re.compile(r"“[^”]*(?:”|$)|\"[^\"]*(?:\"|$)|«[^»]*(?:»|$)|„[^“”]*(?:[“”]|$)|「[^」]*(?:」|$)")
 _FIRST_PERSON = {
     "en": frozenset(["i", "i'm", "i'd", "i've", "i'll", "me", "my", "mine", "myself", "we", "our", "us"])
@@ -59,6 +60,11 @@ def cut_at_break(text: str, language: str = "en") -> str:
 def is_finished(sentence: str) -> bool:
     """Whether a sentence ends as sentences do, closing quotes allowed."""
     return _SENTENCE_END.search(sentence.rstrip()) is not None
+
+
+def open_end(sentence: str) -> str:
+    """A sentence without its last mark, so that it can be gone on with."""
+    return sentence.rstrip().rstrip(_END_MARKS)
 
 
 def has_open_quote(sentence: str) -> bool:

@@ -4,8 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from storyloom.memory.errors import InvalidText
+from storyloom.memory.form import is_finished
+from storyloom.memory.function_words import content_words
 from storyloom.memory.story import Dropped, MemoryChange, Note, Origin, ShortMemory
-from storyloom.memory.text import words
+from storyloom.memory.text import count_words, sentences, words
+from storyloom.memory.word_forms import Vocabulary
+
+_TOLD_SHARE = 0.4
+_MOST_TOLD_WORDS = 30  # a paragraph that begins with more would hardly tell anything else
 
 
 def with_proposal(
@@ -40,6 +46,33 @@ def edited(before: ShortMemory, page: ShortMemory) -> tuple[Note, ...]:
     """The notes that a person has written or reworded on a page since it was as ``before``."""
     there = {note.text for note in before.notes}
     return tuple(note for note in page.notes if note.origin is Origin.PERSON and note.text not in there)
+
+
+def untold(notes: Sequence[Note], text: str, known: str, language: str = "en") -> str:
+    """A sentence of what a person has edited, where a text tells nothing of any of it.
+
+    It does where it has two in five of a sentence's telling words, in whatever form.
+
+    Args:
+        notes: what was edited.
+        text: a paragraph that may tell of it.
+        known: what the paragraph may tell of anyway; words that stand there show nothing.
+        language: BCP 47 tag.
+
+    Returns:
+        The last sentence that a paragraph can tell as it stands; empty where the text tells of one, or
+        where none brings anything new.
+    """
+    there, said = Vocabulary(words(known)), Vocabulary(words(text))
+    found = ""
+    for sentence in (each for note in notes for each in sentences(note.text, language)):
+        telling = set(content_words(words(sentence), language))
+        fresh = {word for word in telling if not there.has_form_of(word)}
+        if fresh and sum(map(said.has_form_of, fresh)) >= len(fresh) * _TOLD_SHARE:
+            return ""
+        if fresh and is_finished(sentence) and count_words(sentence) <= _MOST_TOLD_WORDS:
+            found = sentence
+    return found
 
 
 def replayed(

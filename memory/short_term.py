@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from storyloom.memory.function_words import content_words, function_words
 from storyloom.memory.story import Dropped, Note, Origin, ShortMemory
 from storyloom.memory.text import count_words, sentences, words
+from storyloom.memory.word_forms import Vocabulary
 
 _KEPT_SHARE = 0.75  # of the bound, after notes had to leave
 _ALIKE = 0.6  # share of meaning that two sentences have in common when they say the same
 _ECHO_WORDS = 2  # words in common that make a later note speak of an earlier one
 _PREMISE_WORDS = 60  # of a premise that is pinned; the writer reads it whole elsewhere
-_STEM = 4  # letters that two forms of a word have in common at their beginning
-_ENDING = 3  # letters that may follow the stem
 _CAPITAL = re.compile(r"\b[A-Z\u00c0-\u00de\u0391-\u03ab\u0410-\u042f]\w+")
 _DENIALS_ENGLISH = """
 no not never nobody nothing none cannot can't couldn't didn't doesn't don't hadn't hasn't isn't wasn't weren't
@@ -104,16 +103,11 @@ def supported(sentence: str, paragraph: str, language: str = "en") -> bool:
     asked = content_words(tokens, language)
     if asked and tokens == told[: len(tokens)]:
         return True
-    given = set(told)
+    given = Vocabulary(told)
     exact = {match.group().lower() for match in _CAPITAL.finditer(sentence)}
-    stems: dict[str, list[str]] = {}
-    for word in given:
-        stems.setdefault(word[:_STEM], []).append(word)
 
     def stands(word: str) -> bool:
-        if word in given or word in exact or any(char.isdigit() for char in word):
-            return word in given
-        return any(_same_word(word, other) for other in stems.get(word[:_STEM], ()))
+        return word in given if word in exact else given.has_form_of(word)
 
     return bool(asked) and all(map(stands, asked)) and _tells_the_same(sentence, paragraph, language)
 
@@ -248,13 +242,6 @@ def _meaning(sentence: str, language: str) -> frozenset[str]:
 def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
     """Share of words in common (Jaccard), 0 to 1."""
     return len(one & other) / len(one | other) if one or other else 0.0
-
-
-def _same_word(one: str, other: str) -> bool:
-    """Two forms of one word: a stem in common, and short endings."""
-    stem = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)
-    longest, shortest = max(len(one), len(other)), min(len(one), len(other))
-    return (shortest if stem is None else stem) >= max(_STEM, longest - _ENDING)
 
 
 def _last_echoes(notes: Sequence[Note], language: str) -> list[int]:

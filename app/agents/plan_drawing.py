@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from storyloom.app.agents.calls import Answer, ask
 from storyloom.app.agents.plan_rules import MOST_WORDS, PlanRules, shortened
+from storyloom.app.events import Cancelled, Listener
 from storyloom.app.profiles import Profile
 from storyloom.app.templates import Templates
 from storyloom.memory.generation import Message, Request
@@ -94,7 +95,14 @@ class PlanDrawer:
         self._templates = templates
 
     def gather(
-        self, situation: Situation, *, count: int, draws: int, seed: int, recent: Sequence[str] = ()
+        self,
+        situation: Situation,
+        *,
+        count: int,
+        draws: int,
+        seed: int,
+        recent: Sequence[str] = (),
+        listener: Listener | None = None,
     ) -> Gathering:
         """Draw until ``count`` plans are accepted or ``draws`` calls are made.
 
@@ -104,6 +112,10 @@ class PlanDrawer:
             draws: most calls.
             seed: of the first draw; it also says which opener comes first.
             recent: plans chosen lately, newest first.
+            listener: may stop it.
+
+        Raises:
+            Cancelled: the listener asked to stop.
         """
         shown = self._prompt(situation, "")[:-1]
         rules = PlanRules(
@@ -119,7 +131,7 @@ class PlanDrawer:
             if len(gathering.plans) == count:
                 break
             opener = next(openers)
-            answer = self._ask(situation, rules, opener, seed + draw)
+            answer = self._ask(situation, rules, opener, seed + draw, listener)
             gathering.take(first_sentence(opener + answer.text, situation.language), opener, answer)
         return gathering
 
@@ -151,11 +163,15 @@ class PlanDrawer:
             language=situation.language,
         )
 
-    def _ask(self, situation: Situation, rules: PlanRules, opener: str, seed: int) -> Answer:
+    def _ask(
+        self, situation: Situation, rules: PlanRules, opener: str, seed: int, listener: Listener | None
+    ) -> Answer:
         language = situation.language
 
         def enough(text: str) -> bool:
             """A whole sentence came, or what can be none, or more than a plan holds and a place to cut it."""
+            if listener is not None and listener.cancelled():
+                raise Cancelled("Stopped. Everything written before stands.")
             whole = opener + text
             is_long = count_words(whole) > MOST_WORDS + 1 and shortened(whole, language) != whole
             return is_long or rules.is_hopeless(whole) or len(sentences(whole, language)) > 1

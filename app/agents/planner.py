@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from storyloom.app.agents.calls import Answer, ask
 from storyloom.app.agents.plan_drawing import PlanDrawer, Situation, first_sentence
 from storyloom.app.agents.scene import Scene
+from storyloom.app.events import Listener
 from storyloom.app.profiles import Profile
 from storyloom.app.templates import Templates
 from storyloom.memory.errors import ModelFailed
@@ -88,17 +89,27 @@ class Planner:
             calls += titling
         return Beginning(title=title, outline=outline, calls=tuple(calls))
 
-    def offer(self, scene: Scene) -> Offer:
+    def offer(self, scene: Scene, listener: Listener | None = None) -> Offer:
         """Three plans for what follows the scene's last paragraph.
 
         Plans that can't be drawn are made of refused draws, then of those that the step before
         offered and nobody chose, of the outline, and of plans of before.
 
+        Args:
+            scene: where the story stands.
+            listener: may stop it, where no paragraph would be lost with it.
+
         Raises:
+            Cancelled: the listener asked to stop.
             ModelFailed: the model brought no usable sentence, and no earlier plan could be carried.
         """
         gathering = self._drawer.gather(
-            self._situation(scene), count=_PLANS, draws=_DRAWS, seed=scene.seed, recent=scene.recent_plans
+            self._situation(scene),
+            count=_PLANS,
+            draws=_DRAWS,
+            seed=scene.seed,
+            recent=scene.recent_plans,
+            listener=listener,
         )
         gathering.fill(_PLANS, _spare(scene))
         if len(gathering.plans) < _PLANS:

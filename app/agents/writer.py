@@ -14,15 +14,17 @@ from storyloom.app.profiles import Profile
 from storyloom.app.templates import Templates
 from storyloom.app.weaving import going_on
 from storyloom.memory.errors import ModelFailed
-from storyloom.memory.form import cut_at_break, is_first_person, is_second_person
+from storyloom.memory.form import cut_at_break, is_first_person, is_second_person, open_end
 from storyloom.memory.generation import Prompt, Request
 from storyloom.memory.names import cast, names
+from storyloom.memory.page_changes import untold
 from storyloom.memory.ports import TextModel
 from storyloom.memory.repetition import SentenceFilter
 from storyloom.memory.story import Call, Mode, Origin, SlotRecord, Weaving
 from storyloom.memory.text import clean, count_words, joined
 
 _LEAST_SHARE = 0.4
+_UNTOLD = "tells nothing of what was edited"
 _LAST_TRIES = 3
 # How much of a sentence, and of a paragraph, may be old where there would be no paragraph otherwise.
 _WORN_OVERLAP, _WORN_REPEATED = 0.5, 0.3
@@ -35,7 +37,8 @@ class Draft:
     """A written paragraph, what the writer saw, and how it was asked.
 
     ``origin`` is ``model`` when the first stream was kept from its beginning, cut at the end or
-    where its form broke; ``repaired`` when a sentence was refused and drawn again, or left out.
+    where its form broke; ``repaired`` when a sentence was refused and drawn again, or left out, or
+    when the paragraph was begun again with a sentence that a person had edited.
     """
 
     paragraph: str
@@ -43,6 +46,15 @@ class Draft:
     slots: tuple[SlotRecord, ...]
     weaving: Weaving
     calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A paragraph and the answers that it came from; empty when none of them could stand."""
+
+    paragraph: str
+    origin: Origin
+    answers: list[Answer]
 
 
 class Writer:
@@ -78,8 +90,10 @@ class Writer:
         woven = self._weaver.weave(
             scene, listener, max_tokens=max_tokens, prefill=self._can_resume, opening=opening
         )
-        best, origin, answers = self._draw(scene, woven.prompt, opening, listener)
-        paragraph = best or _longest(answers, opening, scene.story.language)
+        bare = going_on(woven.prompt, "", instead=opening)
+        drawn = self._heeding(scene, bare, opening, listener)
+        answers = drawn.answers
+        paragraph = drawn.paragraph or _longest(answers, opening, scene.story.language)
         if not paragraph:
             raise ModelFailed(
                 f"The model {self._model.name} wrote nothing usable for step {scene.depth} in "
@@ -87,7 +101,7 @@ class Writer:
             )
         return Draft(
             paragraph=paragraph,
-            origin=origin,
+            origin=drawn.origin,
             slots=woven.records,
             weaving=woven.weaving,
             calls=tuple(answer.call for answer in answers),
@@ -100,10 +114,37 @@ class Writer:
     def _words(self, scene: Scene) -> int:
         return scene.words or self._profile.words_of(scene.story.mode)
 
-    def _draw(
-        self, scene: Scene, prompt: Prompt, opening: str, listener: Listener
-    ) -> tuple[str, Origin, list[Answer]]:
-        """Draw until the paragraph is long enough or the tries are used up: the longest that stood."""
+    def _heeding(self, scene: Scene, prompt: Prompt, opening: str, listener: Listener) -> "_Drawn":
+        """A paragraph; one that tells nothing of what a person has just edited is begun again with it."""
+        drawn = self._draw(scene, prompt, opening, listener)
+        edit = self._untold(scene, drawn.paragraph)
+        if not edit:
+            return drawn
+        listener.on_redraw(_UNTOLD)
+        seed = scene.seed + self._profile.redraws + 1
+        again = self._draw(replace(scene, seed=seed), prompt, edit, listener)
+        *earlier, last = drawn.answers
+        answers = [*earlier, replace(last, call=last.judged(_UNTOLD)), *again.answers]
+        return _Drawn(again.paragraph or drawn.paragraph, Origin.REPAIRED, answers)
+
+    def _untold(self, scene: Scene, paragraph: str) -> str:
+        """The words of an edit for a paragraph to begin with, where this one tells nothing of any."""
+        if not (self._profile.insists and self._can_resume):
+            return ""
+        story = scene.story
+        notes = (note.text for note in scene.memory.notes if note not in scene.edited)
+        known = joined([story.premise, story.outline, *notes, *scene.earlier, scene.last])
+        return open_end(untold(scene.edited, paragraph, known, story.language))
+
+    def _draw(self, scene: Scene, prompt: Prompt, opening: str, listener: Listener) -> "_Drawn":
+        """Draw until the paragraph is long enough or the tries are used up: the longest that stood.
+
+        Args:
+            scene: where the story stands.
+            prompt: without the words that the paragraph begins with.
+            opening: those words.
+            listener: gets the text as it comes.
+        """
         drawing, best = self._drawing(scene), ""
         answers: list[Answer] = []
         for attempt in range(self._profile.redraws + 1):
@@ -111,7 +152,7 @@ class Writer:
                 listener.on_redraw(drawing.verdict)
             drawing.begin(opening)
             self._loosen(drawing, attempt)
-            request = self._request(scene, going_on(prompt, drawing.begun, instead=opening), attempt)
+            request = self._request(scene, going_on(prompt, drawing.begun), attempt)
             if answers and request.max_tokens < 1:
                 break  # what was kept fills the context
             answers.append(self._stream(request, drawing, listener))
@@ -121,7 +162,7 @@ class Writer:
             if drawing.skip:
                 drawing = self._drawing(scene)
         whole = len(answers) == 1 and not drawing.refused
-        return best, Origin.MODEL if whole else Origin.REPAIRED, answers
+        return _Drawn(best, Origin.MODEL if whole else Origin.REPAIRED, answers)
 
     def _request(self, scene: Scene, prompt: Prompt, attempt: int) -> Request:
         """One draw's request: another seed each time, and hotter, to leave the rut of the one before."""

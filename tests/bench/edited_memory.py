@@ -2,8 +2,10 @@
 
 Six stories are begun. Behind their third paragraph each sentence is put into the page, on a strand of its
 own, and the next paragraph is written by the product's own use cases: with the page as it was (*unedited*),
-with the sentence in the page alone (*in memory*), and as it is shipped, with the sentence once more before
-the plan (*before the plan*). A paragraph takes it up where it has one of the words named beside the sentence,
+with the sentence in the page alone (*in memory*), with the sentence once more before the plan (*before the
+plan*), and as it is shipped, where a paragraph that tells nothing of it is begun again with the sentence's own
+words (*insisting*: that it then has them says little of the model). A paragraph
+takes it up where it has one of the words named beside the sentence,
 unless that stood in the story, its premise, outline, memory or plan before. Prints one JSON line.
 """
 
@@ -12,7 +14,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from unittest.mock import patch
 
@@ -69,7 +71,7 @@ EDITS: dict[str, tuple[tuple[str, str], ...]] = {
         ("A small black dog follows Venn everywhere.", "dog dogs"),
     ),
 }
-ARMS = ("unedited", "in memory", "before the plan")
+ARMS = ("unedited", "in memory", "before the plan", "insisting")
 _PARAGRAPHS = 3  # before the edit
 
 
@@ -86,37 +88,41 @@ def begun(studio: Studio, premise: str, seed: int) -> tuple[str, str]:
     return story.id, plans[_PARAGRAPHS] if game else steps[-1].plans[0].text
 
 
-def follows(studio: Studio, story_id: str, plan: str, edit: str, arm: str) -> str:
-    """The next paragraph, on a strand of its own."""
+def follows(studio: Studio, story_id: str, plan: str, edit: str, arm: str) -> Step:
+    """The next step, on a strand of its own."""
     strand = studio.branch(story_id, _PARAGRAPHS).id
     if arm != "unedited":
         page = studio.remembering.page(story_id, strand).text
         studio.remembering.rewrite(story_id, f"{page} {edit}", strand)
-    alone = patch("storyloom.app.recurrence.edited_notes", lambda *_: ())
-    with alone if arm == "in memory" else nullcontext():
+    with ExitStack() as stack:
+        if arm == "in memory":
+            stack.enter_context(patch("storyloom.app.recurrence.edited_notes", lambda *_: ()))
+        if arm != "insisting":
+            stack.enter_context(patch("storyloom.app.agents.writer.untold", lambda *_: ""))
         (step,) = studio.write(story_id, Listener(), wish=Wish(plan=plan), strand=strand)
-    return step.paragraph
+    return step
 
 
-def run(seeds: Sequence[int], threads: int | None, *, show: bool) -> dict[str, dict[str, int]]:
+def run(seeds: Sequence[int], threads: int | None, *, show: bool) -> dict[str, dict[str, float]]:
     """How many paragraphs of each arm took their sentence up, and of how many."""
     model = Recorder(pull_starter(ROOT / "build" / "models", lambda _done, _total: None), threads)
     embedder = MiniLMEmbedder(threads=1)
-    found = {arm: {"took_up": 0, "of": 0} for arm in ARMS}
+    found = {arm: {"took_up": 0, "of": 0, "seconds": 0.0} for arm in ARMS}
     for seed in seeds:
         for premise in EDITS:
-            for arm, took_up in _asked(model, embedder, premise, seed, show=show):
+            for arm, took_up, seconds in _asked(model, embedder, premise, seed, show=show):
                 found[arm]["took_up"] += took_up
                 found[arm]["of"] += 1
+                found[arm]["seconds"] += seconds
     model.close()
     return found
 
 
 def _asked(
     model: Recorder, embedder: Embedder, premise: str, seed: int, *, show: bool
-) -> list[tuple[str, bool]]:
-    """Every edit of one story in every arm."""
-    answers: list[tuple[str, bool]] = []
+) -> list[tuple[str, bool, float]]:
+    """Every edit of one story in every arm: whether it was taken up, and the seconds of the step."""
+    answers: list[tuple[str, bool, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{Path(folder) / 'bench.db'}")
         studio = studio_of(model, embedder, database, Path(folder))
@@ -127,10 +133,11 @@ def _asked(
         for edit, marks in EDITS[premise]:
             fresh = set(marks.split()) - known
             for arm in ARMS:
-                paragraph = follows(studio, story_id, plan, edit, arm)
-                answers.append((arm, not fresh.isdisjoint(words(paragraph))))
+                step = follows(studio, story_id, plan, edit, arm)
+                took_up = not fresh.isdisjoint(words(step.paragraph))
+                answers.append((arm, took_up, step.seconds))
                 if show:
-                    print(f"[{arm}] {edit} {answers[-1][1]}\n{paragraph}\n", file=sys.stderr, flush=True)
+                    print(f"[{arm}] {edit} {took_up}\n{step.paragraph}\n", file=sys.stderr, flush=True)
         database.close()
     return answers
 

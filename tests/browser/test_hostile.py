@@ -143,6 +143,7 @@ def in_inspect(page: Page) -> None:
 
 def on_the_map(page: Page) -> None:
     page.get_by_role("tab", name="Map").click()
+    expect(page.locator("#map-tree li").first).to_be_visible()
     give(page, "map-name")
     page.locator("#map-rename").click()
     shows(page.locator("#map-tree li").first, "map-name")

@@ -9,6 +9,7 @@ import pytest
 from storyloom.app.agents.plan_rules import PlanRules, runs_into, shortened
 from storyloom.app.agents.planner import Beginning, Offer, Planner
 from storyloom.app.agents.scene import Scene
+from storyloom.app.events import Cancelled, Listener
 from storyloom.app.profiles import LARGE, MEDIUM, SMALL, Profile
 from storyloom.app.templates import Templates
 from storyloom.memory.errors import ModelFailed
@@ -418,3 +419,14 @@ def test_the_starter_plans(starter_weights: Path) -> None:
     for three in offers:
         assert len({plan.text for plan in three if plan.text}) == 3
         assert {plan.origin for plan in three} <= {Origin.MODEL, Origin.REPAIRED}
+
+
+def test_planning_stops_at_the_next_word() -> None:
+    class Stopped(Listener):
+        def cancelled(self) -> bool:
+            return bool(model.asked)
+
+    model = Model([GOOD[0]])
+    with pytest.raises(Cancelled):
+        planner(model).offer(scene(), Stopped())
+    assert len(model.asked) == 1

@@ -11,7 +11,7 @@ from storyloom.app.events import Cancelled, Listener
 from storyloom.app.profiles import SMALL
 from storyloom.app.templates import Templates
 from storyloom.memory.errors import ModelFailed, PromptTooLong
-from storyloom.memory.generation import Piece, Prompt, Request, Usage
+from storyloom.memory.generation import Message, Piece, Prompt, Request, Usage
 from storyloom.memory.repetition import StoryIndex
 from storyloom.memory.story import Mode, Note, Origin, ShortMemory, Story
 from storyloom.memory.weaver import Item
@@ -339,3 +339,49 @@ def test_usage_is_counted_when_the_stream_was_stopped(tmp_path: Path) -> None:
     assert call.prompt_tokens > 20
     assert call.completion_tokens > 10
     assert Usage(prompt_tokens=1, completion_tokens=1).finish == "stop"
+
+
+# What a person has just edited
+
+EDITED = Note("The lantern is painted blue.", 1, Origin.PERSON)
+TELLING = " took the lantern, and blue paint came off on both of her hands. Nobody saw."
+INSISTING = ", and the colour had run down over the stones in the rain of the night. Nobody had passed."
+
+
+def edited_scene() -> Scene:
+    return scene(memory=ShortMemory((Note(STORY.premise, 0, pinned=True), EDITED)), edited=(EDITED,))
+
+
+def test_a_paragraph_that_tells_nothing_of_an_edit_is_begun_with_it(tmp_path: Path) -> None:
+    model, heard = Model([GOOD, INSISTING]), Heard()
+    draft = writer(model, tmp_path).write(edited_scene(), heard)
+    assert draft.paragraph.startswith("The lantern is painted blue, and the colour had run down")
+    assert draft.origin is Origin.REPAIRED
+    assert [call.verdict for call in draft.calls] == ["tells nothing of what was edited", "kept"]
+    assert heard.redraws == ["tells nothing of what was edited"]
+    assert "".join(heard.text).startswith("The lantern is painted blue, and the colour")
+    begun = [request.prompt[-1] for request in model.asked]
+    assert begun == [Message("assistant", "Anna"), Message("assistant", "The lantern is painted blue")]
+    assert len({request.seed for request in model.asked}) == 2
+
+
+def test_what_tells_of_an_edit_is_drawn_once(tmp_path: Path) -> None:
+    model = Model([TELLING])
+    draft = writer(model, tmp_path).write(edited_scene(), Heard())
+    assert draft.paragraph.startswith("Anna took the lantern")
+    assert draft.origin is Origin.MODEL
+    assert len(model.asked) == 1
+
+
+@pytest.mark.parametrize("obeys", [True, False], ids=["a stronger model", "no prefill"])
+def test_who_cant_or_neednt_be_held_to_an_edit_is_not(tmp_path: Path, obeys: bool) -> None:
+    model = Model([GOOD], features=frozenset({"prefill"} if obeys else ()))
+    profile = replace(PROFILE, insists=not obeys)
+    Writer(model, profile, Templates(tmp_path)).write(edited_scene(), Heard())
+    assert len(model.asked) == 1
+
+
+def test_where_the_edit_leads_nowhere_the_first_paragraph_stands(tmp_path: Path) -> None:
+    model = Model([GOOD, ""])
+    draft = writer(model, tmp_path).write(edited_scene(), Heard())
+    assert draft.paragraph.startswith("Anna ran down")

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storyloom.memory.errors import InvalidText
-from storyloom.memory.page_changes import replayed, with_pin, with_proposal, without_notes_of
+from storyloom.memory.page_changes import replayed, untold, with_pin, with_proposal, without_notes_of
 from storyloom.memory.short_term import remember, rewritten
 from storyloom.memory.story import Dropped, MemoryChange, Note, Origin, ShortMemory
 
@@ -178,3 +178,42 @@ def test_what_names_no_sentence_or_several_is_refused(which: str) -> None:
 def test_an_empty_page_has_nothing_to_pin() -> None:
     with pytest.raises(InvalidText):
         with_pin(ShortMemory(), "1", pinned=True)
+
+
+# What a text tells of an edit
+
+LAMP = "The lamp burns green."
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("The lamp lit the stairs.", LAMP),  # that there is a lamp was known
+        ("A green light fell on the stairs.", ""),
+        ("It burned all night.", ""),  # another form counts
+        ("", LAMP),
+    ],
+)
+def test_a_text_tells_what_is_new_in_a_note(text: str, missing: str) -> None:
+    assert untold([Note(LAMP, 3)], text, "Mara trims the lamp.") == missing
+
+
+def test_one_of_several_sentences_is_enough_and_the_last_is_what_is_missing() -> None:
+    notes = [Note("The gull limps.", 1), Note("Tom has a red coat. He is blind.", 2)]
+    assert untold(notes, "Tom hung his red coat on the door.", "Tom saw the gull.") == ""
+    assert untold(notes, "Rain fell.", "Tom saw the gull.") == "He is blind."
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [[], [Note("It is Tom.", 1)], [Note("a red coat", 1)], [Note(" ".join(["far"] * 40) + ".", 1)]],
+    ids=["none", "nothing new", "no sentence", "too long"],
+)
+def test_what_cant_be_told_is_not_missing(notes: list[Note]) -> None:
+    assert untold(notes, "Rain fell.", "Tom sleeps.") == ""
+
+
+def test_without_a_list_of_joining_words_short_ones_are_left_out() -> None:
+    notes = [Note("Der Hund ist grau.", 1)]
+    assert untold(notes, "Ein grauer Hund kam.", "Tom schläft.", "de") == ""
+    assert untold(notes, "Das ist Tom.", "Tom schläft.", "de") == "Der Hund ist grau."

@@ -241,7 +241,10 @@ class Proof:
         model.save_pretrained(tmp_path)
         again: Any = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float64)
         assert type(again) is type(model)
-        assert torch.equal(logits(again, tokens()), logits(model, tokens()))
+        kept = again.state_dict()
+        assert all(torch.equal(kept[name], weight) for name, weight in model.state_dict().items())
+        # A file's weights lie at other addresses, so some processors add in another order.
+        torch.testing.assert_close(logits(again, tokens()), logits(model, tokens()), rtol=0, atol=1e-12)
 
     def test_it_generates_what_greedy_reading_says(self, model: LongContextForCausalLM) -> None:
         ids = tokens(2, 9)

@@ -122,10 +122,11 @@ def test_a_paragraph_is_written_again_and_both_versions_are_opened(house: House,
 def test_another_version_that_did_not_come_leaves_the_one_before_open(
     house: House, place: Place, monkeypatch: pytest.MonkeyPatch, is_stopped: bool
 ) -> None:
-    go = threading.Event()
+    came, go = threading.Event(), threading.Event()
 
     def stream(_self: InstantModel, _request: Request) -> Iterator[Piece]:
         yield Piece("Tobias came in and")
+        came.set()
         assert go.wait(WAIT)
         if is_stopped:
             yield Piece(" sat down")
@@ -135,6 +136,7 @@ def test_another_version_that_did_not_come_leaves_the_one_before_open(
     begun = place_of(paragraph_view.write_again(house, place, 2))
     writing = house.writers.get(begun.writing_id)
     assert writing is not None
+    assert came.wait(WAIT)
     if is_stopped:
         writing.stop()
     go.set()
