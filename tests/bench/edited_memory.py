@@ -3,10 +3,10 @@
 Six stories are begun. Behind their third paragraph each sentence is put into the page, on a strand of its
 own, and the next paragraph is written by the product's own use cases: with the page as it was (*unedited*),
 with the sentence in the page alone (*in memory*), with the sentence once more before the plan (*before the
-plan*), and as it is shipped, where a paragraph that tells nothing of it is begun again with the sentence's own
-words (*insisting*: that it then has them says little of the model). A paragraph
-takes it up where it has one of the words named beside the sentence,
-unless that stood in the story, its premise, outline, memory or plan before. Prints one JSON line.
+plan*), and as it is shipped (*insisting*), where a paragraph that tells nothing of it is begun again with the
+sentence's own words: that it then has them says little of the model. A paragraph takes it up where it has one
+of the words named beside the sentence, unless that stood in the story, its premise, outline, memory or plan
+before. Prints one JSON line.
 """
 
 import argparse
