@@ -64,6 +64,7 @@ class Drawing:
         rules: what a sentence is held to.
         novelty: refuses sentences that the story has already.
         skip: go on after a refused sentence, where a model can't take its own text up again.
+        firm: a sentence that the paragraph begins with where nothing came of its opening; it isn't judged.
         kept: the sentences of the paragraph so far.
         refused: why each refused sentence was refused.
         was_stopped: the last stream ended at a refused sentence.
@@ -72,6 +73,7 @@ class Drawing:
     rules: Rules
     novelty: SentenceFilter
     skip: bool = False
+    firm: str = ""
     kept: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     was_stopped: bool = False
@@ -128,14 +130,14 @@ class Drawing:
         """A new stream starts, with the words that it goes on from; what is kept stays.
 
         When two streams in a row added nothing, they run into what the last sentence led to: it is
-        taken back, or the opening, where there is no sentence yet.
+        taken back, or the opening, where there is no sentence yet. What is firm stays, as it is.
         """
         self._vain = self._vain + 1 if self._begun and len(self.kept) == self._before else 0
         self._begun = True
         if self._vain >= _VAIN_STREAMS:
             self._vain = 0
             self._is_free = not self.kept
-            self.kept = self.kept[:-1]
+            self.kept = self.kept[:-1] or ([self.firm] if self.firm else [])
         self._before = len(self.kept)
         self._opening = "" if self.kept or self._is_free else opening
         self._judged = self._read = 0

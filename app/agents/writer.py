@@ -122,21 +122,24 @@ class Writer:
             return drawn
         listener.on_redraw(_UNTOLD)
         seed = scene.seed + self._profile.redraws + 1
-        again = self._draw(replace(scene, seed=seed), prompt, edit, listener)
+        again = self._draw(replace(scene, seed=seed), prompt, open_end(edit), listener, firm=edit)
         *earlier, last = drawn.answers
         answers = [*earlier, replace(last, call=last.judged(_UNTOLD)), *again.answers]
-        return _Drawn(again.paragraph or drawn.paragraph, Origin.REPAIRED, answers)
+        is_fit = count_words(again.paragraph) >= _LEAST_SHARE * self._words(scene)
+        return _Drawn(again.paragraph if is_fit else drawn.paragraph, Origin.REPAIRED, answers)
 
     def _untold(self, scene: Scene, paragraph: str) -> str:
-        """The words of an edit for a paragraph to begin with, where this one tells nothing of any."""
+        """A sentence that a person has edited, where a paragraph tells nothing of any."""
         if not (self._profile.insists and self._can_resume):
             return ""
         story = scene.story
         notes = (note.text for note in scene.memory.notes if note not in scene.edited)
         known = joined([story.premise, story.outline, *notes, *scene.earlier, scene.last])
-        return open_end(untold(scene.edited, paragraph, known, story.language))
+        return untold(scene.edited, paragraph, known, story.language)
 
-    def _draw(self, scene: Scene, prompt: Prompt, opening: str, listener: Listener) -> "_Drawn":
+    def _draw(
+        self, scene: Scene, prompt: Prompt, opening: str, listener: Listener, *, firm: str = ""
+    ) -> "_Drawn":
         """Draw until the paragraph is long enough or the tries are used up: the longest that stood.
 
         Args:
@@ -144,8 +147,9 @@ class Writer:
             prompt: without the words that the paragraph begins with.
             opening: those words.
             listener: gets the text as it comes.
+            firm: a sentence to begin with where nothing comes of the opening.
         """
-        drawing, best = self._drawing(scene), ""
+        drawing, best = replace(self._drawing(scene), firm=firm), ""
         answers: list[Answer] = []
         for attempt in range(self._profile.redraws + 1):
             if attempt:

@@ -345,6 +345,7 @@ def test_usage_is_counted_when_the_stream_was_stopped(tmp_path: Path) -> None:
 
 EDITED = Note("The lantern is painted blue.", 1, Origin.PERSON)
 TELLING = " took the lantern, and blue paint came off on both of her hands. Nobody saw."
+DULL = " She sat down on the wet stones and waited there until the evening came. Nobody passed."
 INSISTING = ", and the colour had run down over the stones in the rain of the night. Nobody had passed."
 
 
@@ -379,6 +380,16 @@ def test_who_cant_or_neednt_be_held_to_an_edit_is_not(tmp_path: Path, obeys: boo
     profile = replace(PROFILE, insists=not obeys)
     Writer(model, profile, Templates(tmp_path)).write(edited_scene(), Heard())
     assert len(model.asked) == 1
+
+
+def test_an_edit_stands_whatever_is_refused_behind_it(tmp_path: Path) -> None:
+    worn = f". {PAST} And"
+    model = Model([GOOD, worn, f" {PAST} And", worn, INSISTING])
+    draft = Writer(model, replace(PROFILE, redraws=9), Templates(tmp_path)).write(edited_scene(), Heard())
+    assert draft.paragraph.startswith("The lantern is painted blue.")
+    model = Model([GOOD, f", it seems {PAST} And", f", so {PAST} And", DULL])
+    draft = Writer(model, replace(PROFILE, redraws=9), Templates(tmp_path)).write(edited_scene(), Heard())
+    assert draft.paragraph.startswith("The lantern is painted blue. She sat down")
 
 
 def test_where_the_edit_leads_nowhere_the_first_paragraph_stands(tmp_path: Path) -> None:
