@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,8 @@ def test_a_story_is_written_edited_and_continued_offline() -> None:
     assert opening in " ".join(found[0]["text"].split())
     steps = printed("show", story["id"])["steps"]
     assert [step["depth"] for step in steps] == [1, 2, 3]
+    # What was put into memory is told in the next paragraph, by a model that hardly ever does so by itself.
+    assert {"heron", "roof"} & set(re.findall(r"\w+", steps[2]["paragraph"].lower()))
     # The page belongs to step 2 since it was edited; everything else stands as it was written.
     assert [step["paragraph"] for step in steps[:2]] == [step["paragraph"] for step in begun["steps"]]
 
