@@ -1,5 +1,6 @@
 """The use cases: everything that a front can ask, and the only door to the story."""
 
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -131,9 +132,9 @@ class Studio:
 
     # Writing
 
-    def warm_up(self) -> None:
-        """Load what every step needs beside its model, in the background."""
-        self._castings.warm_up()
+    def warm_up(self) -> threading.Thread:
+        """Load what every step needs beside its model, in a thread of its own."""
+        return self._castings.warm_up()
 
     def begin(self, beginning: Beginning, listener: Listener, *, model: str | None = None) -> Written:
         """Start a story: its title and outline are made; its first paragraph is ``write``'s work.

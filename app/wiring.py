@@ -21,19 +21,16 @@ from storyloom.storage.database import Database
 
 
 @contextmanager
-def open_studio(settings: Settings, *, warm: bool = False) -> Iterator[Studio]:
+def open_studio(settings: Settings) -> Iterator[Studio]:
     """A studio on the settings' database; engines load when first used and are freed at the end.
 
     Args:
         settings: what was set.
-        warm: load the embedder in the background, for fronts that are about to write.
 
     Raises:
         StoreUnavailable: the database can't be opened.
     """
     with open_works(settings) as (_, studio):
-        if warm:
-            studio.warm_up()
         yield studio
 
 

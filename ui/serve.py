@@ -1,10 +1,12 @@
 """Serves the page: on this machine alone, unless every visitor is asked for a password."""
 
+import gc
 import os
 import re
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
@@ -69,7 +71,7 @@ def serve(
             f"{host} can be reached from other machines, and anybody there could read and write your "
             "stories. Name who may with --auth-file FILE, or leave --host out to serve this machine alone."
         )
-    with listening(host, port) as listener, open_studio(settings, warm=True) as studio:
+    with listening(host, port) as listener, open_studio(settings) as studio:
         writers = Writers()
         app = application(
             studio, writers, hosts=LOOPBACK | {host} if is_loopback(host) else None, users=users
@@ -79,12 +81,20 @@ def serve(
         )
         shown_host = f"[{host}]" if ":" in host else host
         (say or _say)(f"Storyloom is at http://{shown_host}:{listener.getsockname()[1]}/ — Ctrl-C ends it.")
+        threading.Thread(target=_freeze, args=(studio.warm_up(),), name="freezing", daemon=True).start()
         try:
             uvicorn.Server(config).run(sockets=[listener])
         except KeyboardInterrupt:  # uvicorn has ended well, and passes the signal on
             pass
         finally:
             writers.close()
+
+
+def _freeze(warming: threading.Thread) -> None:
+    """Keep what is loaded for good from the garbage collector, which answers no page while it walks there."""
+    warming.join()
+    gc.collect()
+    gc.freeze()
 
 
 def _say(text: str) -> None:
