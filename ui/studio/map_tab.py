@@ -1,6 +1,7 @@
 """The Map tab: the tree of a story's strands, their names, their archive, and two of them side by side."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import gradio as gr
 
@@ -66,9 +67,11 @@ def build() -> Parts:
 def connect(parts: Parts, wiring: Wiring, tab: gr.Tab) -> None:
     """Let every part call its handler."""
     shown = parts.show_archived
-    wiring.on(tab.select, map_view.opened, parts, shown)
+    # One event, so that no tree with what is archived is overtaken by one without.
+    wiring.on(
+        partial(gr.on, [tab.select, shown.input]), map_view.opened, parts, shown, trigger_mode="always_last"
+    )
     wiring.on(parts.strand.input, map_view.chosen, parts, parts.strand)
-    wiring.on(shown.input, map_view.ticked, parts, parts.strand, shown)
     picked = wiring.on_pick(parts.tree.click, map_view.picked, parts)
     went = wiring.on(parts.go_to.click, map_view.go_to, parts, parts.strand)
     for event in (picked, went):

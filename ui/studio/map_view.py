@@ -58,11 +58,6 @@ def chosen(house: House, place: Place, strand_id: str) -> View:
     return _about(house.studio.strands.tree(place.story_id), strand_id)
 
 
-def ticked(house: House, place: Place, strand_id: str, show_archived: bool) -> View:
-    """The tree with or without what is archived; the chosen strand stays chosen where it is shown."""
-    return replace(_tree(house, place, strand_id, show_archived), notice=None)
-
-
 def picked(house: House, place: Place, mark: Mapping[str, str]) -> View:
     """Open the strand that was clicked, in the Write tab."""
     return go_to(house, place, mark["strand"])

@@ -84,7 +84,7 @@ def test_an_archived_strand_is_out_of_the_way_until_it_is_asked_for(house: House
     assert "“From paragraph 1” is archived" in (view.told or "")
     assert house.studio.show(child.story_id, child.strand_id).steps[1].strand_id == side.strand_id
 
-    shown = map_view.ticked(house, main, main.strand_id, True)
+    shown = map_view.opened(house, main, True)
     assert "archived · 2 paragraphs" in (shown.tree or "")
     assert names(shown.strand) == ["The story", "From paragraph 1", "From paragraph 2"]
     picked = map_view.chosen(house, main, side.strand_id)

@@ -247,7 +247,6 @@ CALLS: dict[str, Call] = {
     "machine_view.examined": lambda h, p, _: machine_view.examined(h, p),
     "map_view.opened": lambda h, p, _: map_view.opened(h, p, True),
     "map_view.chosen": lambda h, p, k: map_view.chosen(h, p, k.side),
-    "map_view.ticked": lambda h, p, k: map_view.ticked(h, p, k.side, True),
     "map_view.picked": lambda h, p, k: map_view.picked(h, p, {"strand": k.side}),
     "map_view.go_to": lambda h, p, k: map_view.go_to(h, p, k.side),
     "map_view.rename": lambda h, p, k: map_view.rename(h, p, k.side, _WORDS, True),
