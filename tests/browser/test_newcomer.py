@@ -75,6 +75,7 @@ def newcomer(page: Page, *, patience: float = 60_000) -> None:
 
     # Correct the memory; the next turn is told with it.
     page.get_by_role("tab", name="Memory").click()
+    expect(page.locator("#notes li").first).to_be_visible()  # what comes with it would take typed words away
     page.get_by_role("button", name="The page as a text").click()
     page.locator("#page-text textarea").fill(CORRECTED)
     page.locator("#page-text").get_by_role("button", name="Save").click()
