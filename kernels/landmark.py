@@ -26,20 +26,22 @@ def landmark_attention(
     gate: Tensor,
     *,
     block: int = 64,
+    local: int = 1,
     scale: float | None = None,
     backend: Backend = "auto",
 ) -> tuple[Tensor, Tensor]:
     """Causal attention in which earlier blocks weigh by their landmarks; flash form, forward and backward.
 
     The grouped softmax of arXiv 2305.16300, equations 1 to 4, with a gate of ours. With s_t = scale · q·k_t
-    for a query in block C, C's own tokens weigh exp(s_t), up to the query itself, and token t of an earlier
-    block B
+    for a query in block C, the tokens of C and of the ``local`` − 1 blocks before it weigh exp(s_t), up to
+    the query itself, and token t of an earlier block B
 
         exp(s_t − LSE_B) · exp L_B,   where LSE_B = log Σ_{t∈B} exp s_t
         and L_B = (1 − gate) · LSE_B + gate · scale · q·landmark_B,
 
-    all divided by their sum. gate = 0 is ordinary causal softmax, exactly: L_B − LSE_B is then 0. gate = 1 is
-    the paper's. A landmark carries no value.
+    all divided by their sum. gate = 0 is ordinary causal softmax, exactly: L_B − LSE_B is then 0. gate = 1
+    with local = 1 is the paper's, where a token sees even the one just before it through a landmark if a
+    block ends between them. A landmark carries no value.
 
     Args:
         q: queries, [batch, queries, heads, width]; float16, bfloat16, float32 or (reference only) float64.
@@ -52,6 +54,7 @@ def landmark_attention(
             with blocks = ceil(length / block). The last isn't used yet: its block is earlier than no query.
         gate: how much the landmarks count, [heads], q's dtype or float32, from 0 to 1.
         block: tokens a block, at most 128. Triton computes in tiles of the next power of two from 16 on.
+        local: how many of the last blocks weigh by their tokens alone, the query's own included.
         scale: factor of q·k and q·landmark; width^-0.5 by default.
         backend: ``auto``, ``reference`` or ``triton``.
 
@@ -67,17 +70,17 @@ def landmark_attention(
         ValueError: an argument doesn't fit; the message names it, what it was and what it must be.
         RuntimeError: ``triton`` was asked for by name and can't run: no device, or float64.
     """
-    _check(q, k, v, landmarks, gate, block)
+    _check(q, k, v, landmarks, gate, block, local)
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     if choose_backend(_NAME, backend, q) == "triton":
         from storyloom.kernels.landmark_triton import landmark_attention_triton
 
-        o, lse = landmark_attention_triton(q, k, v, landmarks, gate, scale, block)
+        o, lse = landmark_attention_triton(q, k, v, landmarks, gate, scale, block, local)
         return o, lse
-    return landmark_attention_reference(q, k, v, landmarks, gate, scale, block)
+    return landmark_attention_reference(q, k, v, landmarks, gate, scale, block, local)
 
 
-def _check(q: Tensor, k: Tensor, v: Tensor, landmarks: Tensor, gate: Tensor, block: int) -> None:
+def _check(q: Tensor, k: Tensor, v: Tensor, landmarks: Tensor, gate: Tensor, block: int, local: int) -> None:
     batch, queries, heads, width = check_axes(_NAME, "q", q, "batch queries heads width")
     _, length, kv_heads, _ = check_axes(_NAME, "k", k, "batch length kv_heads width")
     keys = {"batch": batch, "length": length, "kv_heads": kv_heads, "width": width}
@@ -92,6 +95,8 @@ def _check(q: Tensor, k: Tensor, v: Tensor, landmarks: Tensor, gate: Tensor, blo
         raise ValueError(f"{_NAME}: q has width {width}; it must be at most {_MAX_WIDTH}.")
     if not 1 <= block <= _MAX_BLOCK:
         raise ValueError(f"{_NAME}: block is {block}; it must be from 1 to {_MAX_BLOCK}.")
+    if local < 1:
+        raise ValueError(f"{_NAME}: local is {local}; it must be at least 1, the query's own block.")
     sizes = {"batch": batch, "blocks": math.ceil(length / block), "kv_heads": kv_heads, "width": width}
     check_shape(_NAME, "landmarks", landmarks, sizes, **sizes)
     check_shape(_NAME, "gate", gate, ["heads"], heads=heads)

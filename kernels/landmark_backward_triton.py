@@ -8,16 +8,16 @@ from storyloom.kernels.softmax_triton import LN2, LOG2E
 
 
 @triton.jit
-def _differentiate_tile(scores, d_weights, logit, gate, earlier, lse, delta):
+def _differentiate_tile(scores, d_weights, logit, gate, far, lse, delta):
     """Weights of a tile, and gradients of its scores, of its landmark's logit, and of the gate."""
     weights, own_total, own, empty = within(scores)
     weights = weights / own_total[:, None]
-    logit, above = block_logit(own, logit, gate, earlier, empty)
+    logit, above = block_logit(own, logit, gate, far, empty)
     # Never above 1, whatever the sums were rounded to.
     share = tl.exp2(tl.minimum(logit - lse, 0.0))
     final = weights * share[:, None]
     d_scores = final * (d_weights - delta[:, None])
-    d_shift = tl.where(earlier, tl.sum(d_scores, 1), 0.0)
+    d_shift = tl.where(far, tl.sum(d_scores, 1), 0.0)
     d_logit = gate * d_shift
     return final, d_scores - d_logit[:, None] * weights, d_logit, d_shift * above
 
@@ -26,7 +26,8 @@ def _differentiate_tile(scores, d_weights, logit, gate, earlier, lse, delta):
 def _over_blocks(
     qs, d_out, k_ptr, v_ptr, marks_ptr, gate, place, lse, delta, d_q, d_gate, first, last,
     k_t, v_t, l_n, length, scale, inside,
-    BLOCK: tl.constexpr, BLOCK_N: tl.constexpr, MARKS: tl.constexpr, MASKED: tl.constexpr,
+    BLOCK: tl.constexpr, LOCAL: tl.constexpr, BLOCK_N: tl.constexpr, MARKS: tl.constexpr,
+    MASKED: tl.constexpr,
 ):  # fmt: skip
     """What the blocks first … last − 1 add to the gradients of a tile of queries."""
     c = tl.arange(0, MARKS)
@@ -42,7 +43,7 @@ def _over_blocks(
             is_this = (start + c == block)[None, :]
             logit = tl.sum(tl.where(is_this, logits, 0.0), 1)
             _final, d_scores, d_logit, d_gate_here = _differentiate_tile(
-                scores, d_weights, logit, gate, own_block > block, lse, delta
+                scores, d_weights, logit, gate, own_block >= block + LOCAL, lse, delta
             )
             d_q += tl.dot(d_scores.to(keys.dtype), keys, input_precision="ieee")
             d_logits = tl.where(is_this, d_logit[:, None], d_logits)
@@ -58,7 +59,8 @@ def queries_kernel(
     q_b, q_t, q_h, q_d, k_b, k_t, k_h, k_d, v_b, v_t, v_h, v_d, l_b, l_n, l_h, l_d, gate_h,
     queries, length, scale,
     KV_HEADS: tl.constexpr, GROUP: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
-    MARKS: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
+    LOCAL: tl.constexpr, MARKS: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     """Gradients of a tile of queries of one head, and of the gate by each."""
     HEADS: tl.constexpr = KV_HEADS * GROUP
@@ -85,11 +87,11 @@ def queries_kernel(
     d_gate = tl.zeros([BLOCK_M], tl.float32)
     d_q, d_gate = _over_blocks(
         qs, d_out, k_ptr, v_ptr, marks_ptr, gate, place, lse, delta, d_q, d_gate, 0, before,
-        k_t, v_t, l_n, length, scale * LOG2E, inside, BLOCK, BLOCK_N, MARKS, False,
+        k_t, v_t, l_n, length, scale * LOG2E, inside, BLOCK, LOCAL, BLOCK_N, MARKS, False,
     )  # fmt: skip
     d_q, d_gate = _over_blocks(
         qs, d_out, k_ptr, v_ptr, marks_ptr, gate, place, lse, delta, d_q, d_gate, before, last,
-        k_t, v_t, l_n, length, scale * LOG2E, inside, BLOCK, BLOCK_N, MARKS, True,
+        k_t, v_t, l_n, length, scale * LOG2E, inside, BLOCK, LOCAL, BLOCK_N, MARKS, True,
     )  # fmt: skip
     tl.store(d_q_ptr + of, (d_q * scale).to(d_q_ptr.dtype.element_ty), mask=mask)
     tl.store(d_gate_ptr + at, d_gate * LN2, mask=real)
@@ -97,7 +99,7 @@ def queries_kernel(
 
 @triton.jit
 def _over_queries(
-    q_ptr, d_o_ptr, lse_ptr, delta_ptr, keys, values, mark, gate, seen_from, next_block, d_k, d_v, d_mark,
+    q_ptr, d_o_ptr, lse_ptr, delta_ptr, keys, values, mark, gate, seen_from, far_from, d_k, d_v, d_mark,
     first, last, queries, q_t, q_d, shift, scale, real_keys, inside, d,
     HEADS: tl.constexpr, WIDTH: tl.constexpr, BLOCK_M: tl.constexpr, MASKED: tl.constexpr,
 ):  # fmt: skip
@@ -118,7 +120,7 @@ def _over_queries(
             seen = seen & (seen_from[None, :] <= place[:, None])
         d_weights = tl.dot(d_out, tl.trans(values), input_precision="ieee")
         final, d_scores, d_logit, _d_gate = _differentiate_tile(
-            tl.where(seen, scores, float("-inf")), d_weights, logit, gate, place >= next_block, lse, delta
+            tl.where(seen, scores, float("-inf")), d_weights, logit, gate, place >= far_from, lse, delta
         )
         d_v += tl.dot(tl.trans(final.to(d_out.dtype)), d_out, input_precision="ieee")
         d_k += tl.dot(tl.trans(d_scores.to(qs.dtype)), qs, input_precision="ieee")
@@ -132,7 +134,7 @@ def blocks_kernel(
     q_b, q_t, q_h, q_d, k_b, k_t, k_h, k_d, v_b, v_t, v_h, v_d, l_b, l_n, l_h, l_d, gate_h,
     queries, length, blocks, scale,
     KV_HEADS: tl.constexpr, GROUP: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
+    LOCAL: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     """Gradients of a block's keys, values and landmark, by all queries of all heads that share them."""
     HEADS: tl.constexpr = KV_HEADS * GROUP
@@ -168,13 +170,13 @@ def blocks_kernel(
         of_q, of = q_ptr + b * q_b + head * q_h, b * queries * HEADS + head
         d_k, d_v, d_mark = _over_queries(
             of_q, d_o_ptr + of * WIDTH, lse_ptr + of, delta_ptr + of, keys, values, mark, gate, token,
-            (block + 1) * BLOCK, d_k, d_v, d_mark, first, tl.minimum(middle, queries),
+            (block + LOCAL) * BLOCK, d_k, d_v, d_mark, first, tl.minimum(middle, queries),
             queries, q_t, q_d, shift, scale * LOG2E, real, inside, d,
             HEADS, WIDTH, BLOCK_M, True,
         )  # fmt: skip
         d_k, d_v, d_mark = _over_queries(
             of_q, d_o_ptr + of * WIDTH, lse_ptr + of, delta_ptr + of, keys, values, mark, gate, token,
-            (block + 1) * BLOCK, d_k, d_v, d_mark, middle, queries,
+            (block + LOCAL) * BLOCK, d_k, d_v, d_mark, middle, queries,
             queries, q_t, q_d, shift, scale * LOG2E, real, inside, d,
             HEADS, WIDTH, BLOCK_M, False,
         )  # fmt: skip

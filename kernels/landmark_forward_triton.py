@@ -11,7 +11,8 @@ from storyloom.kernels.softmax_triton import LN2, raise_top
 def _forward_blocks(
     qs, k_ptr, v_ptr, marks_ptr, gate, place, top, total, acc, first, last,
     k_t, v_t, l_n, length, scale, inside,
-    BLOCK: tl.constexpr, BLOCK_N: tl.constexpr, MARKS: tl.constexpr, MASKED: tl.constexpr,
+    BLOCK: tl.constexpr, LOCAL: tl.constexpr, BLOCK_N: tl.constexpr, MARKS: tl.constexpr,
+    MASKED: tl.constexpr,
 ):  # fmt: skip
     """Add the blocks first … last − 1 to a running softmax; ``MASKED`` unless all lie before every query."""
     c = tl.arange(0, MARKS)
@@ -24,7 +25,7 @@ def _forward_blocks(
             )
             weights, own_total, own, empty = within(scores)
             logit = tl.sum(tl.where((start + c == block)[None, :], logits, 0.0), 1)
-            logit, _above = block_logit(own, logit, gate, own_block > block, empty)
+            logit, _above = block_logit(own, logit, gate, own_block >= block + LOCAL, empty)
             top, base, shrink = raise_top(top, logit)
             weight = tl.exp2(logit - base)
             total = total * shrink + weight
@@ -39,7 +40,8 @@ def forward_kernel(
     q_b, q_t, q_h, q_d, k_b, k_t, k_h, k_d, v_b, v_t, v_h, v_d, l_b, l_n, l_h, l_d, gate_h,
     queries, length, scale,
     KV_HEADS: tl.constexpr, GROUP: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
-    MARKS: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_D: tl.constexpr,
+    LOCAL: tl.constexpr, MARKS: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     """A tile of queries of one head; the last ones, which see most, come first."""
     HEADS: tl.constexpr = KV_HEADS * GROUP
@@ -58,11 +60,11 @@ def forward_kernel(
     acc = tl.zeros([BLOCK_M, BLOCK_D], tl.float32)
     top, total, acc = _forward_blocks(
         qs, k_ptr, v_ptr, marks_ptr, gate, place, top, total, acc, 0, before,
-        k_t, v_t, l_n, length, scale, inside, BLOCK, BLOCK_N, MARKS, False,
+        k_t, v_t, l_n, length, scale, inside, BLOCK, LOCAL, BLOCK_N, MARKS, False,
     )  # fmt: skip
     top, total, acc = _forward_blocks(
         qs, k_ptr, v_ptr, marks_ptr, gate, place, top, total, acc, before, last,
-        k_t, v_t, l_n, length, scale, inside, BLOCK, BLOCK_N, MARKS, True,
+        k_t, v_t, l_n, length, scale, inside, BLOCK, LOCAL, BLOCK_N, MARKS, True,
     )  # fmt: skip
 
     to = (b * queries + row) * HEADS + head

@@ -9,7 +9,7 @@ _SPAN = 512
 
 
 def landmark_attention_reference(
-    q: Tensor, k: Tensor, v: Tensor, landmarks: Tensor, gate: Tensor, scale: float, block: int
+    q: Tensor, k: Tensor, v: Tensor, landmarks: Tensor, gate: Tensor, scale: float, block: int, local: int
 ) -> tuple[Tensor, Tensor]:
     """The public function's arithmetic; its arguments have been checked."""
     dtype = torch.promote_types(q.dtype, torch.float32)
@@ -34,6 +34,7 @@ def landmark_attention_reference(
             gate,
             scale,
             places,
+            local,
         )
         outs.append(o)
         sums.append(lse)
@@ -41,7 +42,14 @@ def landmark_attention_reference(
 
 
 def _span(
-    q: Tensor, keys: Tensor, values: Tensor, landmarks: Tensor, gate: Tensor, scale: float, places: Tensor
+    q: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    landmarks: Tensor,
+    gate: Tensor,
+    scale: float,
+    places: Tensor,
+    local: int,
 ) -> tuple[Tensor, Tensor]:
     """A run of queries; ``places`` are their positions among the keys, which come by blocks.
 
@@ -51,9 +59,9 @@ def _span(
     blocks, block = keys.shape[1:3]
     scores = scale * torch.einsum("bqkgd,bnckd->bqkgnc", q, keys)
     logits = scale * torch.einsum("bqkgd,bnkd->bqkgn", q, landmarks).unsqueeze(-1)
-    earlier = torch.arange(blocks, device=q.device) < (places // block).unsqueeze(-1)
+    far = torch.arange(blocks, device=q.device) <= (places // block).unsqueeze(-1) - local
     shift = gate * (logits - scores.logsumexp(-1, keepdim=True))
-    scores = scores + shift.masked_fill(~earlier[:, None, None, :, None], 0)
+    scores = scores + shift.masked_fill(~far[:, None, None, :, None], 0)
     seen = torch.arange(blocks * block, device=q.device) <= places.unsqueeze(-1)
     scores = scores.flatten(-2).masked_fill(~seen[:, None, None], -torch.inf)
     lse = scores.logsumexp(-1, keepdim=True)

@@ -73,9 +73,9 @@ def within(scores):
 
 
 @triton.jit
-def block_logit(own, logit, gate, earlier, empty):
-    """A block's logit, and what its landmark has over its own log-sum-exp (0 for the query's own block)."""
-    above = tl.where(earlier, logit - own, 0.0)
+def block_logit(own, logit, gate, far, empty):
+    """A block's logit, and what its landmark has over its own log-sum-exp: 0 where it isn't ``far``."""
+    above = tl.where(far, logit - own, 0.0)
     return tl.where(empty, float("-inf"), own + gate * above), above
 
 

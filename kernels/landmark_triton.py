@@ -17,7 +17,7 @@ from storyloom.kernels.softmax_triton import LOG2E
 
 @operator("storyloom::landmark_attention")
 def landmark_attention_triton(
-    q: Tensor, k: Tensor, v: Tensor, landmarks: Tensor, gate: Tensor, scale: float, block: int
+    q: Tensor, k: Tensor, v: Tensor, landmarks: Tensor, gate: Tensor, scale: float, block: int, local: int
 ) -> tuple[Tensor, Tensor]:
     """The public function's arithmetic; its arguments have been checked."""
     batch, queries, heads, width = q.shape
@@ -30,13 +30,14 @@ def landmark_attention_triton(
         q, k, v, landmarks, gate, o, lse,
         *q.stride(), *k.stride(), *v.stride(), *landmarks.stride(), gate.stride(0),
         queries, length, scale * LOG2E.value,
-        KV_HEADS=kv_heads, GROUP=heads // kv_heads, WIDTH=width, BLOCK=block, MARKS=MARKS, **config,
+        KV_HEADS=kv_heads, GROUP=heads // kv_heads, WIDTH=width, BLOCK=block, LOCAL=local,
+        MARKS=MARKS, **config,
     )  # fmt: skip
     return o, lse
 
 
 @landmark_attention_triton.register_fake
-def _(q, k, v, landmarks, gate, scale, block):  # noqa: ARG001
+def _(q, k, v, landmarks, gate, scale, block, local):  # noqa: ARG001
     return _outputs(q)
 
 
@@ -53,6 +54,7 @@ def _backward(
     d_lse: Tensor,
     scale: float,
     block: int,
+    local: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of q, k, v, landmarks and gate."""
     batch, queries, heads, width = q.shape
@@ -64,7 +66,7 @@ def _backward(
     # What the softmax's gradient subtracts, and the gate's gradient, a query of a head.
     delta, d_gates = torch.empty_like(lse), torch.empty_like(lse)
     strides = (*q.stride(), *k.stride(), *v.stride(), *landmarks.stride(), gate.stride(0))
-    sizes = {"KV_HEADS": kv_heads, "GROUP": heads // kv_heads, "WIDTH": width, "BLOCK": block}
+    sizes = {"KV_HEADS": kv_heads, "GROUP": heads // kv_heads, "WIDTH": width, "BLOCK": block, "LOCAL": local}
     config = config_of(q.dtype, width, block, "queries")
     queries_kernel[(triton.cdiv(queries, config["BLOCK_M"]) * batch * heads,)](
         q, k, v, landmarks, gate, o, lse, d_o, d_lse, d_q, delta, d_gates, *strides,
@@ -79,17 +81,17 @@ def _backward(
 
 
 @_backward.register_fake
-def _(q, k, v, landmarks, gate, o, lse, d_o, d_lse, scale, block):  # noqa: ARG001
+def _(q, k, v, landmarks, gate, o, lse, d_o, d_lse, scale, block, local):  # noqa: ARG001
     return _gradients(q, k, v, landmarks, gate)
 
 
 def _setup(ctx, inputs, output) -> None:
     ctx.save_for_backward(*inputs[:5], *output)
-    ctx.scale, ctx.block = inputs[5:]
+    ctx.scale, ctx.block, ctx.local = inputs[5:]
 
 
 def _differentiate(ctx, d_o, d_lse):
-    return *_backward(*ctx.saved_tensors, d_o, d_lse, ctx.scale, ctx.block), None, None
+    return *_backward(*ctx.saved_tensors, d_o, d_lse, ctx.scale, ctx.block, ctx.local), None, None, None
 
 
 landmark_attention_triton.register_autograd(_differentiate, setup_context=_setup)

@@ -50,7 +50,10 @@ class Pool(nn.Module):
 
 
 class LandmarkAttention(LlamaAttention):
-    """LLaMA's attention by blocks. A block of a landmark's weight, with which a gate of zero does nothing.
+    """LLaMA's attention by blocks; those before the last few weigh what their landmarks say.
+
+    A gate of zero lets landmarks say nothing. The last blocks always weigh by their tokens: what stands just
+    before a token is seen as the LLaMA sees it, wherever a block ends between them.
 
     Positions are counted by row, over what a state brought along too; ``position_ids`` don't matter.
     """
@@ -133,6 +136,7 @@ class LandmarkAttention(LlamaAttention):
             self._turn_as_source(blocks.landmarks[rows, :count], middles),
             self._opened(),
             block=blocks.block,
+            local=self.options.landmark_local,
             scale=self.scaling,
         )
         return said.index_put((rows[:, None], torch.arange(q.shape[1], device=q.device)), o)
@@ -163,7 +167,7 @@ class LandmarkAttention(LlamaAttention):
         else:
             last_o, last_lse = self._over_last(q, places, blocks)
             chosen = chosen[..., : self.options.landmark_top_k]
-        o, lse = self._over_earlier(q, chosen, self._distances(chosen, places, blocks), blocks)
+        o, lse = self._over_earlier(q, chosen, places, blocks)
         merged, _ = merge_stacked(torch.cat([o, last_o[None]]), torch.cat([lse, last_lse[None]]))
         return merged
 
@@ -181,7 +185,7 @@ class LandmarkAttention(LlamaAttention):
         return ((before - slots) * block + inside).expand_as(chosen)
 
     def _over_earlier(
-        self, q: Tensor, chosen: Tensor, distances: Tensor, blocks: Blocks
+        self, q: Tensor, chosen: Tensor, places: Tensor, blocks: Blocks
     ) -> tuple[Tensor, Tensor]:
         """Attention of each token to each of the earlier blocks that it chose.
 
@@ -189,14 +193,15 @@ class LandmarkAttention(LlamaAttention):
         its keys as if it began at 0.
 
         Returns:
-            o, [seen, batch, tokens, heads, width], and lse with the landmarks' say, [seen, batch, tokens,
-            heads].
+            o, [seen, batch, tokens, heads, width], and lse, the landmarks' say of those before the last
+            ones, [seen, batch, tokens, heads].
         """
         batch, _, kv_heads, _ = chosen.shape
         held = blocks.landmarks.shape[1]
         rows = torch.arange(batch, device=q.device)[:, None, None, None]
         heads = torch.arange(kv_heads, device=q.device)[:, None]
         wanted = ((rows * kv_heads + heads) * held + chosen).masked_fill(chosen < 0, -1)
+        distances = self._distances(chosen, places, blocks)
         tiles = Tiles(wanted.flatten(), _TILE)
         row, head, which = tiles.key // (kv_heads * held), tiles.key // held % kv_heads, tiles.key % held
 
@@ -214,10 +219,12 @@ class LandmarkAttention(LlamaAttention):
         )
         landmarks = self._turn(blocks.landmarks[row, which, head], self._middles(torch.zeros_like(row)))
         logits = self.scaling * torch.einsum("nqgd,nd->nqg", asking, landmarks).to(lse.dtype)
-        lse = lse.lerp(logits, self._opened().unflatten(0, (kv_heads, -1))[head, None].to(lse.dtype))
+        said = lse.lerp(logits, self._opened().unflatten(0, (kv_heads, -1))[head, None].to(lse.dtype))
+        near = chosen > places[..., None, None] // blocks.block - self.options.landmark_local
+        said = torch.where(tiles.lay(near.flatten())[..., None], lse, said)
         return (
             tiles.pick(o, 0).unflatten(0, chosen.shape).movedim(3, 0).flatten(3, 4),
-            tiles.pick(lse, -torch.inf).unflatten(0, chosen.shape).movedim(3, 0).flatten(3, 4),
+            tiles.pick(said, -torch.inf).unflatten(0, chosen.shape).movedim(3, 0).flatten(3, 4),
         )
 
     def _over_last(self, q: Tensor, places: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
@@ -246,6 +253,7 @@ class LandmarkAttention(LlamaAttention):
             ),
             self._opened(),
             block=block,
+            local=local,
             scale=self.scaling,
         )
         back = places - first * block

@@ -18,7 +18,8 @@ class LandmarkConfig(LongContextConfig):
         landmark_top_k: how many blocks a token chooses by their landmarks; None for all, which is attention
             without any limit. While a model trains it sees all of them, as in the paper. What it was made of
             it equals on texts of up to ``landmark_top_k + landmark_local`` blocks.
-        landmark_local: how many of the last blocks a token always sees, its own included.
+        landmark_local: how many of the last blocks a token always sees, its own included; they weigh by their
+            tokens, whatever their landmarks say.
         landmark_positions: where a token sees the chosen blocks. ``true`` leaves them where they were
             read; ``near`` moves them together to just before its own block, or so many blocks before as it
             sees, so that no position lies beyond those that were trained. None for near where blocks are

@@ -25,6 +25,7 @@ _INTRO = (
     "Somewhere in this long text a number is hidden. Find it and remember it; you will be asked for it.\n"
 )
 _DIGITS = (10_000, 99_999)
+_APART = 100  # Tokens of prose to each number that is strewn in, at the least.
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,28 @@ def prose(tokens: NDArray[Any], chance: random.Random) -> Filler:
             )
         start = chance.randint(0, len(tokens) - count)
         ids: Ids = np.asarray(tokens[start : start + count]).astype(int).tolist()
+        return ids
+
+    return fill
+
+
+def numbered(filler: Filler, tokenizer: Any, chance: random.Random) -> Filler:
+    """A filler's text with numbers of one to five digits written over some of its tokens.
+
+    Years, pages and chapters have numbers too: one who has only ever seen the key's takes any for it.
+
+    Args:
+        filler: gives the text.
+        tokenizer: the model's.
+        chance: draws how many numbers, from none to one in so many tokens, which, and where.
+    """
+
+    def fill(count: int) -> Ids:
+        ids = filler(count)
+        for _ in range(chance.randint(0, count // _APART)):
+            number = encode(tokenizer, f" {chance.randrange(10 ** chance.randint(1, 5))}")
+            place = chance.randint(0, count - len(number))
+            ids[place : place + len(number)] = number
         return ids
 
     return fill

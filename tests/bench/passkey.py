@@ -133,6 +133,8 @@ def _asked(
     fill = filler(chance)
 
     def make(length: int, depth: float) -> Any:
+        # Some tokens fewer: the number and the question lie anywhere in a block, or across two.
+        length -= chance.randrange(LANDMARK["landmark_block"])
         return passkey(words, fill, length=length, depth=depth, chance=chance)
 
     began = time.process_time()

@@ -122,7 +122,7 @@ def _gather_decode() -> None:
 
 def _landmark() -> None:
     q, k, v, marks = draw(1, 256, 9, 64), draw(1, 256, 3, 64), draw(1, 256, 3, 64), draw(1, 4, 3, 64)
-    backward(landmark_attention(q, k, v, marks, torch.rand(9).requires_grad_(), backend="triton"))
+    backward(landmark_attention(q, k, v, marks, torch.rand(9).requires_grad_(), local=2, backend="triton"))
 
 
 def _newton_schulz() -> None:

@@ -46,19 +46,19 @@ def inputs_like(
     return q, k, v, landmarks, torch.linspace(0, 1, heads, dtype=F64).to(device, dtype)
 
 
-def naive(inputs: Inputs, block: int) -> tuple[Tensor, Tensor]:
+def naive(inputs: Inputs, block: int, local: int) -> tuple[Tensor, Tensor]:
     """The docstring's equation, one query and one block after the other."""
     q, k, v, landmarks, gate = inputs
     o, lse = torch.zeros_like(q), torch.zeros(q.shape[:3], dtype=q.dtype)
     scale, group, skipped = q.shape[3] ** -0.5, q.shape[2] // k.shape[2], k.shape[1] - q.shape[1]
     for b, i, h in torch.cartesian_prod(*(torch.arange(size) for size in q.shape[:3])).tolist():
         query, kv, place = q[b, i, h], h // group, i + skipped
-        current = place // block
+        near = max(0, place // block + 1 - local)
         weighted = [
             (math.exp(scale * float(query @ k[b, t, kv])), v[b, t, kv])
-            for t in range(current * block, place + 1)
+            for t in range(near * block, place + 1)
         ]
-        for number in range(current):
+        for number in range(near):
             tokens = range(number * block, (number + 1) * block)
             weights = [math.exp(scale * float(query @ k[b, t, kv])) for t in tokens]
             own, mark = math.log(sum(weights)), scale * float(query @ landmarks[b, number, kv])
@@ -72,11 +72,12 @@ def naive(inputs: Inputs, block: int) -> tuple[Tensor, Tensor]:
     return o, lse
 
 
+@pytest.mark.parametrize("local", [1, 2, 5])
 @pytest.mark.parametrize(("length", "queries", "block"), [(11, 11, 4), (8, 8, 4), (9, 3, 1), (5, 5, 8)])
-def test_the_reference_is_the_equation(length: int, queries: int, block: int) -> None:
+def test_the_reference_is_the_equation(length: int, queries: int, block: int, local: int) -> None:
     inputs = inputs_like(CPU, F64, batch=2, length=length, queries=queries, kv_heads=2, width=3, block=block)
-    got = landmark_attention(*inputs, block=block, backend="reference")
-    for one, other in zip(got, naive(inputs, block), strict=True):
+    got = landmark_attention(*inputs, block=block, local=local, backend="reference")
+    for one, other in zip(got, naive(inputs, block, local), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
 
 
@@ -120,13 +121,14 @@ def test_a_gate_of_1_takes_the_weight_of_a_block_from_its_landmark() -> None:
     assert not torch.allclose(got[:, -1, 0], o[:, -1, 0])
 
 
-def test_the_reference_has_right_gradients() -> None:
-    inputs = inputs_like(CPU, F64, length=5, width=2, block=2)
+@pytest.mark.parametrize("local", [1, 2])
+def test_the_reference_has_right_gradients(local: int) -> None:
+    inputs = inputs_like(CPU, F64, length=7, width=2, block=2)
     gate = torch.tensor([0.3, 1.0], dtype=F64)
     leaves = [x.requires_grad_() for x in (*inputs[:4], gate)]
 
     def run(*inputs: Tensor) -> tuple[Tensor, Tensor]:
-        return landmark_attention(*inputs, block=2, backend="auto")
+        return landmark_attention(*inputs, block=2, local=local, backend="auto")
 
     assert torch.autograd.gradcheck(run, leaves)
 
@@ -179,7 +181,7 @@ def test_a_step_of_the_kernels_is_parallel(precision: Precision, device: torch.d
     assert_near("o", step(inputs, 16, "triton"), whole[:, -1:], precision.tolerance)
 
 
-def run_both(inputs: Inputs, block: int) -> list[tuple[Tensor, ...]]:
+def run_both(inputs: Inputs, block: int, local: int = 1) -> list[tuple[Tensor, ...]]:
     """Outputs and gradients of the kernels, and of the reference in float64; o and lse both have one."""
     made = torch.Generator().manual_seed(5)
     heads = inputs[0].shape[:3]
@@ -189,7 +191,7 @@ def run_both(inputs: Inputs, block: int) -> list[tuple[Tensor, ...]]:
     backends: tuple[Backend, Backend] = ("triton", "reference")
     for backend, dtype in zip(backends, (inputs[0].dtype, F64), strict=True):
         leaves = [(x if dtype == x.dtype else x.to(dtype)).detach().requires_grad_() for x in inputs]
-        o, lse = landmark_attention(*leaves, block=block, backend=backend)
+        o, lse = landmark_attention(*leaves, block=block, local=local, backend=backend)
         grads = torch.autograd.grad((o, lse), leaves, (d_o.to(o.dtype), d_lse.to(lse.dtype)))
         found.append((o, lse, *grads))
     return found
@@ -202,6 +204,9 @@ SHAPES = {
     "123 in blocks of 50": {"length": 123, "block": 50, "width": 64, "group": 3},
     "fewer queries": {"length": 123, "queries": 70, "block": 64, "kv_heads": 2, "group": 1},
     "many small blocks": {"length": 41, "block": 2, "group": 1, "queries": 36},
+    "three local blocks": {"length": 123, "block": 16, "group": 2, "local": 3},
+    "fewer queries, two local blocks": {"length": 123, "queries": 70, "block": 32, "local": 2},
+    "more local blocks than there are": {"length": 41, "block": 16, "local": 9},
 }
 
 
@@ -210,7 +215,8 @@ SHAPES = {
 def test_the_kernels_are_the_reference(
     precision: Precision, device: torch.device, shape: dict[str, int]
 ) -> None:
-    got, want = run_both(inputs_like(device, precision.dtype, **shape), shape["block"])
+    sizes = {name: size for name, size in shape.items() if name != "local"}
+    got, want = run_both(inputs_like(device, precision.dtype, **sizes), shape["block"], shape.get("local", 1))
     for name, one, other in zip(("o", "lse", *NAMES), got, want, strict=True):
         assert one.dtype == (torch.float32 if name == "lse" else precision.dtype)
         assert_near(name, one, other, precision.tolerance)
@@ -305,10 +311,10 @@ def test_the_ops_are_registered(device: torch.device) -> None:
     from storyloom.kernels.landmark_triton import _backward, landmark_attention_triton
 
     inputs = [x.requires_grad_() for x in inputs_like(device, torch.float32, length=20, group=1)]
-    torch.library.opcheck(landmark_attention_triton, (*inputs, 0.25, 16))
+    torch.library.opcheck(landmark_attention_triton, (*inputs, 0.25, 16, 2))
     plain = [x.detach() for x in inputs]
-    o, lse = landmark_attention_triton(*plain, 0.25, 16)
-    arguments = (*plain, o, lse, torch.ones_like(o), torch.ones_like(lse), 0.25, 16)
+    o, lse = landmark_attention_triton(*plain, 0.25, 16, 2)
+    arguments = (*plain, o, lse, torch.ones_like(o), torch.ones_like(lse), 0.25, 16, 2)
     torch.library.opcheck(_backward, arguments, test_utils=("test_schema", "test_faketensor"))
 
 
@@ -339,6 +345,7 @@ BAD: dict[str, tuple[str, Callable[[dict[str, Any]], object]]] = {
     "too few landmarks": ("landmarks has shape", lambda a: a.update(landmarks=a["landmarks"][:, :1])),
     "another block": ("landmarks has shape", lambda a: a.update(block=8)),
     "no block": ("block is 0", lambda a: a.update(block=0)),
+    "no local block": ("local is 0", lambda a: a.update(local=0)),
     "a large block": ("block is 129", lambda a: a.update(block=129)),
     "a gate a token": ("gate has shape", lambda a: a.update(gate=a["gate"][:1])),
     "an integer gate": ("gate has dtype", lambda a: a.update(gate=a["gate"].long())),

@@ -7,12 +7,14 @@ import numpy as np
 import torch
 
 from storyloom.generators.longcontext.corpus import Corpus
-from storyloom.generators.longcontext.needles import KINDS, prose
+from storyloom.generators.longcontext.needles import KINDS, numbered, prose
 from storyloom.generators.longcontext.training.books import IGNORED, Segment, segment
+
+_BEHIND = 16  # One part in so many of a text, at most, stands behind its answer.
 
 
 class HiddenKeys:
-    """Hides pass keys and key–value pairs in stretches of the books.
+    """Hides pass keys and key–value pairs in stretches of the books, among other numbers.
 
     Args:
         corpus: the books.
@@ -32,19 +34,27 @@ class HiddenKeys:
         """
         chance = random.Random(0)
         for make in KINDS.values():
-            make(self._tokenizer, prose(self._tokens, chance), length=length + 1, depth=0.5, chance=chance)
+            shortest = length + 1 - length // _BEHIND
+            make(self._tokenizer, prose(self._tokens, chance), length=shortest, depth=0.5, chance=chance)
 
     def segment(self, step: int, rows: int, length: int) -> Segment:
-        """The texts of a step: the same however often the training was stopped before it."""
+        """The texts of a step: the same however often the training was stopped before it.
+
+        More or less prose stands behind an answer. So the question comes anywhere in a block, or across two.
+        """
         chance = random.Random(f"{self._seed} {step}")
-        filler = prose(self._tokens, chance)
-        parts, answers = [], []
+        filler = numbered(prose(self._tokens, chance), self._tokenizer, chance)
+        parts, answers = [], []  # and from where to where each answer's tokens are
         for _ in range(rows):
             make = KINDS[chance.choice(sorted(KINDS))]
-            needle = make(self._tokenizer, filler, length=length + 1, depth=chance.random(), chance=chance)
-            parts.append(torch.from_numpy(np.array([*needle.ids, *needle.answer], dtype=np.int64)))
-            answers.append(len(needle.ids))
+            behind = chance.randint(0, length // _BEHIND)
+            whole = length + 1 - behind
+            needle = make(self._tokenizer, filler, length=whole, depth=chance.random(), chance=chance)
+            ids = [*needle.ids, *needle.answer, *filler(behind)]
+            parts.append(torch.from_numpy(np.array(ids, dtype=np.int64)))
+            answers.append((len(needle.ids), whole))
         made = segment(parts, torch.ones(rows, dtype=torch.bool))
-        for row, answer in enumerate(answers):
-            made.labels[row, : answer - 1] = IGNORED
+        for row, (start, end) in enumerate(answers):
+            made.labels[row, : start - 1] = IGNORED
+            made.labels[row, end - 1 :] = IGNORED
         return made

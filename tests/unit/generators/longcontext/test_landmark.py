@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+import torch
 
+from storyloom.generators.longcontext.convert import converted
 from storyloom.generators.longcontext.modeling import LongContextForCausalLM
 from storyloom.generators.longcontext.state import read, state_bytes
-from tests.unit.generators.longcontext.proof import LENGTH, Proof, tokens
+from tests.unit.generators.longcontext.proof import LENGTH, Proof, llama, logits, open_gates, tokens
 
 CHOSEN: dict[str, dict[str, Any]] = {
     "true": {"landmark_block": 3, "landmark_top_k": 2, "landmark_local": 1, "landmark_positions": "true"},
@@ -29,7 +31,7 @@ class TestAllBlocks(Proof):
 
     @pytest.fixture
     def chosen(self) -> Mapping[str, Any]:
-        return {"landmark_block": 4, "landmark_top_k": None}
+        return {"landmark_block": 4, "landmark_top_k": None, "landmark_local": 2}
 
     def test_a_state_is_as_large_after_a_long_text(self, model: LongContextForCausalLM) -> None:
         short, long = sizes(model)
@@ -58,3 +60,15 @@ class TestChosenBlocks(Proof):
             assert long > 2 * short
         else:
             assert long <= 1.2 * short
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_last_blocks_are_seen_as_the_source_sees_them(training: bool) -> None:
+    options = {"landmark_block": 4, "landmark_top_k": 2, "landmark_local": 3}
+    made = converted(llama(), "landmark", options, seed=1).train(training)
+    open_gates(made)
+    said = logits(made, tokens(length=20))
+    with torch.no_grad():
+        expected = llama()(input_ids=tokens(length=20)).logits
+    assert (said - expected)[:, :12].abs().max() < 1e-8
+    assert (said - expected)[:, 12:].abs().max() > 1e-3

@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch.nn.functional import log_softmax
 
 from storyloom.generators.longcontext.convert import converted
 from storyloom.generators.longcontext.evaluation.needles import answer, measure_needles
-from storyloom.generators.longcontext.needles import KINDS, Needle, encode, noise, passkey, prose
+from storyloom.generators.longcontext.needles import KINDS, Needle, encode, noise, numbered, passkey, prose
 from storyloom.generators.longcontext.nouns import NOUNS
 from storyloom.memory.errors import InvalidSetting, InvalidText
 from tests.tiny_model import make_tokenizer
@@ -89,6 +90,17 @@ def test_prose_is_a_stretch_of_the_book() -> None:
 def test_noise_fills_exactly(tokenizer: Any) -> None:
     assert [len(noise(tokenizer)(count)) for count in (0, 1, 500)] == [0, 1, 500]
     assert noise(tokenizer)(500)[:20] == encode(tokenizer, " The grass is green. The sky is blue.")[:20]
+
+
+def test_numbers_are_written_over_some_of_a_text(tokenizer: Any) -> None:
+    plain = tokenizer.decode(noise(tokenizer)(2000))
+    filler = numbered(noise(tokenizer), tokenizer, random.Random(0))
+    texts = [tokenizer.decode(filler(2000)) for _ in range(8)]
+    counts = [len(re.findall(r" \d{1,5}", text)) for text in texts]
+    assert not re.search(r"\d", plain)
+    assert max(counts) > 8
+    assert len(set(counts)) > 3
+    assert all(len(filler(count)) == count for count in (0, 1, 99, 100, 2000))
 
 
 def test_a_lookup_finds_every_key(tokenizer: Any) -> None:

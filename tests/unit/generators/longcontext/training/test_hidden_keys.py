@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,14 @@ def test_only_the_answer_is_to_be_learned(keys: HiddenKeys, tokenizer: Any) -> N
         said = tokenizer.decode(answer)
         assert said.strip().isdecimal()
         assert said in tokenizer.decode(part.ids[row, : -len(answer)])
-        assert int(part.labels[row, -1]) != IGNORED
+
+
+def test_the_question_comes_anywhere_in_a_block(keys: HiddenKeys) -> None:
+    labels = keys.segment(3, 24, LENGTH).labels
+    ends = {int((row != IGNORED).nonzero()[-1]) for row in labels}
+    assert len(ends) > 12
+    assert min(ends) >= LENGTH - 1 - LENGTH // 16
+    assert max(ends) < LENGTH
 
 
 def test_a_step_has_its_own_texts_always(keys: HiddenKeys) -> None:
@@ -45,6 +53,14 @@ def test_a_step_has_its_own_texts_always(keys: HiddenKeys) -> None:
 def test_both_kinds_come(keys: HiddenKeys, tokenizer: Any) -> None:
     texts = [tokenizer.decode(row) for row in keys.segment(1, 12, LENGTH).ids]
     assert 0 < sum("What is the pass key?" in text for text in texts) < 12
+
+
+def test_other_numbers_lie_about(keys: HiddenKeys, tokenizer: Any) -> None:
+    assert not re.search(r"\d", TEXT)
+    texts = [tokenizer.decode(row) for row in keys.segment(1, 12, LENGTH).ids]
+    numbers = [set(re.findall(r"\d+", text)) for text in texts]
+    told = [set(re.findall(r"(?: is|:) (\d+)", text)) for text in texts]
+    assert max(len(every - own) for every, own in zip(numbers, told, strict=True)) > 1
 
 
 def test_what_has_no_room_is_told(keys: HiddenKeys) -> None:
