@@ -70,8 +70,8 @@ def opened(house: House, place: Place) -> View:
 
 def choose(house: House, place: Place, name: str) -> View:
     """Draw by a preset."""
-    if not name:
-        return opened(house, place)
+    if not name:  # a list that was left without choosing: what was told stays, with its undo
+        return replace(opened(house, place), told=None)
     if house.studio.sampling.of(place.story_id).preset == name:  # what was told of its choice stays
         return View()
 

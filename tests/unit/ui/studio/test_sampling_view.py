@@ -89,7 +89,9 @@ def test_values_are_kept_as_a_preset(house: House) -> None:
     with pytest.raises(InvalidText, match="Wild"):
         sampling_view.keep(house, place, "Wild", *dials(house, place, temperature=0.3))
     assert house.studio.show(place.story_id).story.settings == before
-    assert sampling_view.choose(house, place, "").notice == ""
+    left = sampling_view.choose(house, place, "")
+    assert left.notice == ""
+    assert left.told is None
     with pytest.raises(InvalidSetting):
         sampling_view.choose(house, place, "Fog")
 
