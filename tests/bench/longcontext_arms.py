@@ -30,17 +30,27 @@ LENGTH = 4096  # of a held-out book
 BEGIN = 1 / 3  # where in the book they begin
 
 _MEMORY: dict[str, Any] = {"memory_layers": [2, 4], "sliding_window": WINDOW}
+_LEVELS: dict[str, Any] = {**_MEMORY, "hope_periods": [64, 256], "memory_chunk": 32}
+_BLOCKS: dict[str, Any] = {"landmark_block": 16, "landmark_top_k": 4}
 ARMS: dict[str, dict[str, Any]] = {
     "full": {},
     "window": {},
+    "window-32": {},  # beside landmark too, which sees 17 to 32 tokens without its landmarks
     "titans": {**_MEMORY, "memory_chunk": 32},
     "atlas": {**_MEMORY, "memory_chunk": 32},
     "lact": {**_MEMORY, "memory_chunk": 16},
-    "hope": {**_MEMORY, "hope_periods": [64, 256], "memory_chunk": 32},
-    "landmark": {"landmark_block": 16, "landmark_top_k": 4, "landmark_local": 1},
+    "hope": _LEVELS,
+    "hope-32": {**_LEVELS, "sliding_window": 32},  # beside window-32: is there more in it than the last words
+    "landmark": {**_BLOCKS, "landmark_local": 2},
+    "landmark-own": {**_BLOCKS, "landmark_local": 1},  # 1 to 16: at a block's beginning itself
+    "landmark-long": {**_BLOCKS, "landmark_local": 2},  # trained on the lengths that full attention is
     "hybrid": _MEMORY,
     "hybrid-long": _MEMORY,  # as hybrid, its heads remembering from 16 tokens to a whole text at first
 }
+# The window alone that an arm is held against, where it isn't "window".
+BESIDE = {"hope-32": "window-32", "landmark": "window-32", "landmark-long": "window-32"}
+# Attention to everything has to see the lengths that it is measured at.
+_AS_LONG = ("full", "landmark-long")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,12 +121,11 @@ def run_arm(arm: str, seed: int, base: PreTrainedModel, books: Corpus, held: Cor
 
 def plan_for(arm: str, seed: int) -> Plan:
     """How an arm is trained."""
-    # Attention to everything has to see the lengths that it is measured at.
-    lengths = (512, 1024, 2048, LENGTH) if arm == "full" else (SEGMENT,)
+    long = arm in _AS_LONG
     return Plan(
         tokens=TOKENS,
-        lengths=lengths,
-        rows=1 if arm == "full" else 4,
+        lengths=(512, 1024, 2048, LENGTH) if long else (SEGMENT,),
+        rows=1 if long else 4,
         learning_rate=2e-3,
         backbone="full",
         backbone_rate=2e-4,
@@ -150,11 +159,12 @@ def _family(arm: str) -> str:
 
 
 def _made(arm: str, seed: int, base: PreTrainedModel) -> PreTrainedModel:
-    if arm in ("full", "window"):
-        made = plain(copy.deepcopy(base), WINDOW if arm == "window" else None)
-        if arm == "full":
-            extend(made, Rope("abf", LENGTH / base.config.max_position_embeddings))
+    if arm == "full":
+        made = plain(copy.deepcopy(base), None)
+        extend(made, Rope("abf", LENGTH / base.config.max_position_embeddings))
         return made
+    if _family(arm) == "window":
+        return plain(copy.deepcopy(base), int(arm.partition("-")[2] or WINDOW))
     made = converted(base, _family(arm), ARMS[arm], seed=seed)
     if arm == "hybrid-long":
         _reach_further(made)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from storyloom.generators.longcontext.charts import line_chart
 from storyloom.generators.longcontext.evaluation.perplexity import CONTROLS, ON
 from storyloom.generators.longcontext.evaluation.statistics import Interval, interval
-from tests.bench.longcontext_arms import ARMS, SEGMENT, TOKENS, WINDOW, Result
+from tests.bench.longcontext_arms import ARMS, BESIDE, SEGMENT, TOKENS, WINDOW, Result
 
 EDGES = (0, 64, 256, 512, 1024, 2048, 4096)
 _SEED = 0  # of the intervals
@@ -25,7 +25,9 @@ def figures(results: Sequence[Result]) -> dict[str, Any]:
         "tokens": TOKENS,
         "window": WINDOW,
         "segment": SEGMENT,
-        "arms": {arm: _figures(found, by_arm["window"]) for arm, found in by_arm.items() if found},
+        "arms": {
+            arm: _figures(found, by_arm[BESIDE.get(arm, "window")]) for arm, found in by_arm.items() if found
+        },
     }
 
 
@@ -39,7 +41,7 @@ def write_report(told: dict[str, Any], books: Sequence[str], folder: Path) -> No
         if arm != "window" and found["whole"]["less_window"]
     }
     chart = line_chart(
-        "Loss less that of the window alone, one long text",
+        "Loss less that of its window alone, one long text",
         "tokens before",
         "nats a token",
         lines,
@@ -142,7 +144,7 @@ def _tables(told: dict[str, Any], books: Sequence[str]) -> str:
     rows = [
         f"Held-out books: {', '.join(name.removesuffix('.txt') for name in books)}.",
         "",
-        "| arm | weights | training, core seconds | loss | less the window's | by seed |",
+        "| arm | weights | training, core seconds | loss | less its window's | by seed |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for arm, found in told["arms"].items():
