@@ -12,6 +12,7 @@ Point = tuple[float, float] | tuple[float, float, float, float]
 _SIZE = (8.0, 4.5)  # inches
 # Colours that colour-blind people tell apart (Okabe and Ito).
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_DASHES = ("solid", "dashed", "dotted")  # of the colours' first, second and third round
 
 
 def line_chart(
@@ -44,14 +45,16 @@ def line_chart(
         if logarithmic:
             axes.set_xscale("log", base=2)
         for place, (name, line) in enumerate(lines.items()):
-            colour = _COLOURS[place % len(_COLOURS)]
+            around, which = divmod(place, len(_COLOURS))
+            colour, dashes = _COLOURS[which], _DASHES[around % len(_DASHES)]
             known = [point for point in line if all(map(math.isfinite, point))]
-            axes.plot([p[0] for p in known], [p[1] for p in known], color=colour, label=name)
+            xs, ys = [p[0] for p in known], [p[1] for p in known]
+            axes.plot(xs, ys, color=colour, linestyle=dashes, label=name)
             sure = [point for point in known if len(point) == 4]
             low, high = [p[2] for p in sure], [p[3] for p in sure]
-            axes.fill_between([p[0] for p in sure], low, high, color=colour, alpha=0.15, linewidth=0)
+            axes.fill_between([p[0] for p in sure], low, high, color=colour, alpha=0.1, linewidth=0)
         if lines:
-            axes.legend(frameon=False)
+            figure.legend(loc="outside right upper", frameon=False)
         axes.grid(alpha=0.3)
         drawn = io.StringIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})

@@ -49,14 +49,16 @@ def write_report(told: dict[str, Any], books: Sequence[str], folder: Path) -> No
     )
     (folder / "small_models_position.svg").write_text(chart, encoding="utf-8")
     controls = {
-        f"{arm}, on − shuffled": [
-            (_middle(place), *_point(place["difference"]["shuffled"])) for place in found["segmented"]
-        ]
+        arm: [(_middle(place), *_point(place["difference"]["shuffled"])) for place in found["segmented"]]
         for arm, found in told["arms"].items()
         if found["segmented"]
     }
     chart = line_chart(
-        "What is the memory of this book worth", "tokens before", "nats a token", controls, logarithmic=True
+        "With the book's own memory less with another's",
+        "tokens before",
+        "nats a token",
+        controls,
+        logarithmic=True,
     )
     (folder / "small_models_memory.svg").write_text(chart, encoding="utf-8")
     (folder / "small_models_tables.md").write_text(_tables(told, books), encoding="utf-8")

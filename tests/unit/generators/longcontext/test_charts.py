@@ -35,6 +35,15 @@ def test_a_logarithmic_axis_counts_in_powers_of_two() -> None:
     assert "$2^{10}$" in curved or "2^{10}" in curved
 
 
+def test_lines_of_one_colour_differ_in_their_dashes() -> None:
+    lines: dict[str, list[Point]] = {str(number): [(1.0, number), (2.0, number)] for number in range(13)}
+    drawn = [node.get("style") for node in ElementTree.fromstring(line_chart("t", "x", "y", lines)).iter()]
+    strokes = [style for style in drawn if style and "stroke-width: 1.5" in style]
+    # Each is drawn in the chart and beside its name.
+    assert len(strokes) == 2 * len(lines)
+    assert len(set(strokes)) == len(lines)
+
+
 @pytest.mark.parametrize("lines", [{}, {"none": []}, {"lost": [(1.0, math.inf)]}])
 def test_nothing_to_draw_is_an_empty_chart(lines: dict[str, list[Point]]) -> None:
     assert "Loss" in texts(line_chart("Loss", "x", "y", lines))
