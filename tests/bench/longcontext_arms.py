@@ -34,15 +34,15 @@ _LEVELS: dict[str, Any] = {**_MEMORY, "hope_periods": [64, 256], "memory_chunk":
 _BLOCKS: dict[str, Any] = {"landmark_block": 16, "landmark_top_k": 4}
 ARMS: dict[str, dict[str, Any]] = {
     "full": {},
-    "window": {},
-    "window-32": {},  # beside landmark too, which sees 17 to 32 tokens without its landmarks
+    "window": {"sliding_window": WINDOW},
+    "window-32": {"sliding_window": 32},  # landmark sees 17 to 32 tokens without its landmarks
     "titans": {**_MEMORY, "memory_chunk": 32},
     "atlas": {**_MEMORY, "memory_chunk": 32},
     "lact": {**_MEMORY, "memory_chunk": 16},
     "hope": _LEVELS,
     "hope-32": {**_LEVELS, "sliding_window": 32},  # beside window-32: is there more in it than the last words
     "landmark": {**_BLOCKS, "landmark_local": 2},
-    "landmark-own": {**_BLOCKS, "landmark_local": 1},  # 1 to 16: at a block's beginning itself
+    "landmark-own": {**_BLOCKS, "landmark_local": 1},  # as in the paper: 1 to 16 tokens
     "landmark-long": {**_BLOCKS, "landmark_local": 2},  # trained on the lengths that full attention is
     "hybrid": _MEMORY,
     "hybrid-long": _MEMORY,  # as hybrid, its heads remembering from 16 tokens to a whole text at first
@@ -159,12 +159,11 @@ def _family(arm: str) -> str:
 
 
 def _made(arm: str, seed: int, base: PreTrainedModel) -> PreTrainedModel:
-    if arm == "full":
-        made = plain(copy.deepcopy(base), None)
-        extend(made, Rope("abf", LENGTH / base.config.max_position_embeddings))
+    if _family(arm) in ("full", "window"):
+        made = plain(copy.deepcopy(base), ARMS[arm].get("sliding_window"))
+        if arm == "full":
+            extend(made, Rope("abf", LENGTH / base.config.max_position_embeddings))
         return made
-    if _family(arm) == "window":
-        return plain(copy.deepcopy(base), int(arm.partition("-")[2] or WINDOW))
     made = converted(base, _family(arm), ARMS[arm], seed=seed)
     if arm == "hybrid-long":
         _reach_further(made)
